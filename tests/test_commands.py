@@ -211,7 +211,7 @@ DO_SOMETHING = {
     *("authority demo", "authority collector run", "authority collector broker"),
     *(f"authority settlement {word}" for word in ("run", "once", "rebase", "take-out", "retry")),
     *(f"authority enrol {word}" for word in ("campus", "claim", "approve", "register", "reject")),
-    *("authority audit checkpoint", "authority audit export", "authority market credit"),
+    *("authority audit checkpoint", "authority audit export"),
     *("authority market standing-order set", "authority market standing-order remove"),
 }
 """Commands whose result is what they did; every other one lists or shows something, and has --json."""

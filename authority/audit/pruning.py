@@ -147,7 +147,7 @@ def _asked_for(session: Session) -> Iterator[bytes]:
         yield cursor.signature
     for query in (
         select(PendingTransaction.signature),
-        select(CreditEntry.signature).where(CreditEntry.state == "sent"),
+        select(CreditEntry.signature).where(CreditEntry.state.in_(("sent", "returning"))),
         select(CarriedFrame.signature),
     ):
         yield from (bytes(Signature.from_string(text)) for text in session.scalars(query) if text)

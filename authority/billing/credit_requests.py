@@ -80,7 +80,11 @@ class Bookings:
     older: int | None
 
 
-_STATES = {credits.LANDED: BOOKED, credits.SENT: WAITING, credits.FAILED: REFUSED}
+_STATES = {
+    **dict.fromkeys(credits.DECIDED, WAITING),
+    **dict.fromkeys(credits.DECIDED.values(), BOOKED),
+    credits.FAILED: REFUSED,
+}
 _ASKED = tuple((CreditRequest.asked_at, CreditRequest.state == state) for state in (WAITING, REFUSED))
 """Requests that may not be booked; of the others the entry says all."""
 _TIMES = (*_ASKED, (CreditEntry.entered_at, true()))
@@ -106,7 +110,7 @@ def bookings(session: Session, before: int | None = None, most: int = PAGE) -> B
             )
     entries = select(CreditEntry).where(CreditEntry.entered_at >= since, CreditEntry.entered_at < until)
     for entry in session.scalars(entries):
-        if entry.state == credits.LANDED or session.get(CreditRequest, entry.reference) is None:
+        if _STATES[entry.state] == BOOKED or session.get(CreditRequest, entry.reference) is None:
             found[entry.reference] = Booking(
                 entry.reference, entry.wallet, entry.amount, _STATES[entry.state], "", entry.entered_at,
                 entry.entered_by,

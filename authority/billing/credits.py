@@ -21,7 +21,6 @@ from sqlalchemy import select
 from authority.app import App
 from authority.billing.bill import CREDIT_ISSUED, CREDIT_REDEEMED
 from authority.billing.errors import (
-    AboveLimitError,
     AmountInvalidError,
     BookingUndecidedError,
     CreditShortError,
@@ -35,10 +34,15 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ProgramError, RpcError, TransactionFailedError
 from authority.enrolment import wallets
 from authority.log import log
+from authority.market.credits import require_within_limit
 from authority.store.billing import CreditEntry
 from authority.store.people import User
 
 SENT, LANDED, FAILED = "sent", "landed", "failed"
+RETURNING, RETURNED = "returning", "returned"
+"""`sent` and `landed` of credits that are taken back for nothing: they are not owed to the member."""
+DECIDED = {SENT: LANDED, RETURNING: RETURNED}
+"""What a booking becomes that has left, once it has landed."""
 CREDIT = 1
 """The market's number for credits (trading, Asset)."""
 LONGEST_REFERENCE = 128
@@ -48,8 +52,7 @@ MAX_AMOUNT = 2**63 - 1
 def check(app: App, name: str, amount: int, reference: str, confirmed: int | None) -> User:
     """The member, where a booking may be made so.
 
-    BillingError `member_unknown`, `member_unregistered`, `amount_invalid`, `reference_invalid`, or `above_limit` where
-    the amount is above [billing] credit_limit and not confirmed by being said again.
+    BillingError `member_unknown`, `member_unregistered`, `amount_invalid`, `reference_invalid`; AboveLimitError.
     """
     with app.store.read() as session:
         user = session.scalar(select(User).where(User.name == name))
@@ -62,11 +65,7 @@ def check(app: App, name: str, amount: int, reference: str, confirmed: int | Non
         raise AmountInvalidError(f"an amount is 1 to {MAX_AMOUNT} micro-credits, not {amount}")
     if not 0 < len(reference.strip()) <= LONGEST_REFERENCE:
         raise ReferenceInvalidError(f"--reference is the bank's, 1 to {LONGEST_REFERENCE} characters")
-    limit = app.home.settings.billing.credit_limit
-    if amount > limit and confirmed != amount:
-        raise AboveLimitError(
-            f"{amount} micro-credits are more than the limit of {limit}: say it again with --confirm {amount}",
-        )
+    require_within_limit(app.home.settings.billing, amount, confirmed)
     return user
 
 
@@ -88,14 +87,19 @@ def top_up(app: App, client: ChainClient, user: User, amount: int, reference: st
     return book(app, client, user, amount, reference, built, [app.home.operator], actor=actor)
 
 
-def pay_out(app: App, client: ChainClient, user: User, amount: int, reference: str, *, actor: str) -> CreditEntry:
+def pay_out(
+    app: App, client: ChainClient, user: User, amount: int, reference: str, *, actor: str, owed: bool = True
+) -> CreditEntry:
     """Take credits back from a member who is paid under this reference; the entry, as it stands now.
 
+    Not owed are credits that were issued by mistake: nothing is paid for them.
     Out of its token account, and out of its seat in the market what is missing there. The member's wallet signs, so it
     is one in custody here. BillingError `credit_short`, and those of `book`; WalletErrors; ChainErrors.
     """
     entry = _known(app, client, user, -amount, reference)
     if entry is not None:
+        if (entry.state == LANDED) != owed:
+            raise ReferenceUsedError(f"{reference!r} was booked as {entry.state} already: authority credits list")
         return entry
     signer = wallets.unseal(app.home, user)
     member = Pubkey.from_string(user.wallet)
@@ -122,7 +126,8 @@ def pay_out(app: App, client: ChainClient, user: User, amount: int, reference: s
         "credit_token_account": found.credit_token_account,
     }  # fmt: skip
     built.append(client.instruction("energy_token", "redeem_credit", {"amount": amount}, named))
-    return book(app, client, user, -amount, reference, built, [app.home.operator, signer], actor=actor)
+    signers, sent = [app.home.operator, signer], SENT if owed else RETURNING
+    return book(app, client, user, -amount, reference, built, signers, actor=actor, sent=sent)
 
 
 def seat_of(client: ChainClient, index: int) -> accounts.Seat:
@@ -147,8 +152,9 @@ def book(
     signers: Sequence[Keypair],
     *,
     actor: str,
+    sent: str = SENT,
 ) -> CreditEntry:
-    """Book what the instructions move, once for the reference; the entry.
+    """Book what the instructions move, once for the reference; the entry. sent is its state until it has landed.
 
     BillingError `reference_used` (for something else), `booking_undecided` (it is not yet known what became of the
     last attempt). ChainErrors; after one the entry stands as `sent` or `failed`, and the same call goes on from there.
@@ -169,7 +175,7 @@ def book(
             index = log.record_act(session, kind, actor, app.clock(), data)
             session.merge(
                 CreditEntry(
-                    reference=reference, wallet=user.wallet, amount=amount, state=SENT, signature=str(signature),
+                    reference=reference, wallet=user.wallet, amount=amount, state=sent, signature=str(signature),
                     last_valid_block_height=height, raw=raw, log_index=index, entered_at=app.clock(), entered_by=actor,
                 )
             )  # fmt: skip
@@ -180,7 +186,7 @@ def book(
     except (TransactionFailedError, ProgramError):
         _mark(app, reference, FAILED)
         raise
-    return _mark(app, reference, LANDED)
+    return _mark(app, reference, DECIDED[sent])
 
 
 def _known(app: App, client: ChainClient, user: User, amount: int, reference: str) -> CreditEntry | None:
@@ -201,13 +207,13 @@ def _known(app: App, client: ChainClient, user: User, amount: int, reference: st
 
 def settle(app: App, client: ChainClient, entry: CreditEntry) -> CreditEntry:
     """Find out what became of an entry that was sent; BillingError `booking_undecided` where that is not known yet."""
-    if entry.state != SENT:
+    if entry.state not in DECIDED:
         return entry
     height = int(client.call("getBlockHeight", {"commitment": "finalized"}))  # first: what has not landed by then
     answer = client.call("getSignatureStatuses", [entry.signature], {"searchTransactionHistory": True})
     status: dict[str, Any] | None = answer["value"][0]
     if status is not None and status.get("confirmationStatus") in ("confirmed", "finalized"):
-        return _mark(app, entry.reference, LANDED if status["err"] is None else FAILED)
+        return _mark(app, entry.reference, DECIDED[entry.state] if status["err"] is None else FAILED)
     if status is None and height > entry.last_valid_block_height:
         return _mark(app, entry.reference, FAILED)
     if status is None:

@@ -1,4 +1,4 @@
-"""`authority credits`: top-up, pay-out, list."""
+"""`authority credits`: top-up, pay-out, take-back, list."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from edge_agent.wire.command import add_acting, add_json, tell
 
 DESCRIPTION = """\
 Credits against the bank's money: `top-up` issues credits to a member who paid, `pay-out` takes them back from one whom
-the department pays. Each names the bank transfer's reference, and nothing is booked twice for one: after a failure,
-give the same command again. 1000000 micro-credits are one credit."""
+the department pays, `take-back` those that were issued by mistake, for which nothing is paid. Each names the bank
+transfer's reference, or for `take-back` one of your own, and nothing is booked twice for one: after a failure, give the
+same command again. 1000000 micro-credits are one credit."""
+
+
+_WOULD = {"top-up": "topped up by", "pay-out": "paid out", "take-back": "relieved of"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, line in (
         ("top-up", "issue credits to a member who paid the department"),
         ("pay-out", "take credits back from a member whom the department pays"),
+        ("take-back", "take back unspent credits that were issued by mistake; nothing is paid for them"),
     ):
         action = actions.add_parser(name, help=line)
         action.add_argument("member", help="the member's name in the campus plan")
         action.add_argument("amount", type=int, metavar="MICRO_CREDITS", help="1000000 is one credit")
-        action.add_argument("--reference", required=True, help="the bank transfer's; it is kept, and not logged")
+        action.add_argument("--reference", required=True, help="what it is booked under, once; kept, and not logged")
         action.add_argument(
             "--confirm", type=int, metavar="MICRO_CREDITS", help="the amount again, where it is above the limit"
         )
@@ -60,13 +65,16 @@ def _book(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
     with app.store.read() as session:
         before = session.get(CreditEntry, reference)
     if arguments.dry_run:
-        words = "topped up by" if arguments.action == "top-up" else "paid out"
+        words = _WOULD[arguments.action]
         already = "" if before is None else f"; {reference!r} stands as {before.state} already"
         told = {"member": user.wallet, "amount": amount, "reference": reference, "changed": False}
         tell(arguments, told, f"{name} would be {words} {amount} micro-credits{already}")
         return
-    act = credits.top_up if arguments.action == "top-up" else credits.pay_out
-    entry = act(app, client, user, amount, reference, actor=arguments.actor)
+    if arguments.action == "top-up":
+        entry = credits.top_up(app, client, user, amount, reference, actor=arguments.actor)
+    else:
+        owed = arguments.action == "pay-out"
+        entry = credits.pay_out(app, client, user, amount, reference, actor=arguments.actor, owed=owed)
     changed = before is None or before.signature != entry.signature
     text = f"{name}: {entry.amount} micro-credits booked for {reference!r} ({entry.signature})"
     tell(arguments, {**_as_json(entry), "changed": changed}, text if changed else f"{text}: it was booked already")
@@ -82,7 +90,7 @@ def _list(app: App, arguments: argparse.Namespace) -> None:
             raise MemberUnknownError(f"no member is called {arguments.member!r}")
         entries = [entry for entry in entries if names.get(entry.wallet) == arguments.member]
     lines = [
-        f"{entry.amount:>18}  {names.get(entry.wallet, entry.wallet):<24} {entry.state:<7} {entry.reference}"
+        f"{entry.amount:>18}  {names.get(entry.wallet, entry.wallet):<24} {entry.state:<9} {entry.reference}"
         for entry in entries
     ]
     tell(arguments, [_as_json(entry) for entry in entries], "\n".join(lines) or "nothing was booked")

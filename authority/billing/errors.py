@@ -7,12 +7,6 @@ class BillingError(AuthorityError):
     """Something about bills or credits that cannot be done."""
 
 
-class AboveLimitError(BillingError):
-    """A top-up or payout is above the limit, and was not confirmed by saying its amount again."""
-
-    code = "above_limit"
-
-
 class AccountInvalidError(BillingError):
     """A bank account that cannot be right: a mistyped IBAN, a number without a bank's code, or no holder."""
 

@@ -214,7 +214,7 @@ def _overtaken(session: Session, facts: Facts, period: int) -> list[Gap]:
         if late and act.log_index not in withdrawn:
             message = (
                 f"its epochs {first} to {end - 1} were measured since: authority billing estimate withdraw "
-                f"{act.log_index}, or close with --with-gaps if the estimate is of another meter"
+                f"{act.log_index} --reason WHY, or close with --with-gaps if the estimate is of another meter"
             )
             subject, wallet = f"estimate {act.log_index}", str(act.data["wallet"])
             gaps.append(Gap("estimate_overtaken", subject, message, estimate=act.log_index, wallet=wallet))

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from authority.app import App
 from authority.billing.bill import trades_of
-from authority.billing.credits import LANDED, SENT
+from authority.billing.credits import DECIDED
 from authority.billing.errors import CreditsMovingError
 from authority.billing.evidence import StoreEvidence
 from authority.billing.facts import Facts
@@ -144,9 +144,9 @@ def _compare(app: App, client: ChainClient, chain: _Chain) -> Ledger:
         problems.append(f"there are {chain.supply} micro-credits, by the events {issued + paid - redeemed}")
     for entry in entries:
         moved_on_chain = landed.get((entry.signature, entry.wallet), 0)
-        if entry.state == SENT:
+        if entry.state in DECIDED:
             problems.append(f"it is not known what became of {entry.reference!r}: give its command again")
-        elif moved_on_chain != (entry.amount if entry.state == LANDED else 0):
+        elif moved_on_chain != (entry.amount if entry.state in DECIDED.values() else 0):
             said = f"{entry.amount} micro-credits are booked as {entry.state}"
             problems.append(f"{entry.reference!r}: {said}, and {moved_on_chain} moved on the chain")
     return Ledger(tuple(balances), issued, redeemed, paid, chain.supply, tuple(problems))

@@ -155,14 +155,7 @@ class Demo:
         ports = Ports.free(port)
         if self.agave is not None:
             ports = replace(ports, validator=agave.AgavePorts.free().rpc)
-        settings = settings_for(
-            ports,
-            mqtt=mosquitto is not None,
-            embedded=self.agave is None,
-            epoch_seconds=self.playback.seconds,
-            first_row=self.playback.first_row,
-        )
-        home = Home.create(self.stage.path, settings, now=system_clock())
+        home = Home.create(self.stage.path, self.settings(ports, mqtt=mosquitto is not None), now=system_clock())
         self.app, self.client = App.open(self.stage.path), ChainClient(home.rpc_url)
         try:
             self.start_service(home, ports, mosquitto)
@@ -170,6 +163,16 @@ class Demo:
             self.show_epochs(home)
         finally:
             self.app.store.close()
+
+    def settings(self, ports: Ports, *, mqtt: bool) -> Settings:
+        """What authority.toml says."""
+        return settings_for(
+            ports,
+            mqtt=mqtt,
+            embedded=self.agave is None,
+            epoch_seconds=self.playback.seconds,
+            first_row=self.playback.first_row,
+        )
 
     # The department
 

@@ -77,7 +77,8 @@ def take_back(session: Session, enrolment: Enrolment, *, actor: str, now: int) -
         return
     if asked.certified_at is not None:
         raise ConflictError(
-            f"{enrolment.gateway_name} has its certificate already: authority enrol revoke {enrolment.gateway_name}"
+            f"{enrolment.gateway_name} has its certificate already: authority enrol revoke {enrolment.gateway_name} "
+            "--reason WHY"
         )
     asked.ended_at = now
     data = {"enrolment": enrolment.id, "gateway": enrolment.gateway_name}

@@ -130,8 +130,9 @@ def check_staging(governance: Governance, changes: Mapping[str, int], from_epoch
             f"now is epoch {governance.epoch}",
         )
     for name, value in changes.items():
-        if not 0 <= value < 1 << (16 if name.endswith("_bps") or name == "max_orders_per_member" else 32):
-            raise OutOfRangeError(f"{name} does not fit: {value}")
+        most = (1 << (16 if name.endswith("_bps") or name == "max_orders_per_member" else 32)) - 1
+        if not 0 <= value <= most:
+            raise OutOfRangeError(f"{name} is 0 to {most}, not {value}")
     for wrong, message in (
         (wanted["feed_in_price"] > wanted["retail_price"], spoken("feed_in_price must not be above retail_price")),
         (wanted["min_order_wh"] > wanted["max_order_wh"], spoken("min_order_wh must not be above max_order_wh")),

@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.market import clear_books
-from authority.market.credits import issue_credits
+from authority.market.credits import checked, issue_credits, require_within_limit
 from authority.market.policies import change_standing_order, end_standing_order, standing_orders
 from authority.market.prices import market_prices
 from authority.market.report import epoch_reports
 from authority.market.standing_orders import StandingOrder
-from edge_agent.wire.command import add_json, print_json
+from edge_agent.wire.command import add_acting, add_json, print_json, tell
 
 SHOWN_EPOCHS = 12
 
@@ -44,6 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     credit = actions.add_parser("credit", help="issue campus credits to a member; logged")
     credit.add_argument("user", help="the member's name in the campus plan")
     credit.add_argument("amount", type=int, metavar="MICRO_CREDITS", help="1000000 is one credit")
+    credit.add_argument(
+        "--confirm", type=int, metavar="MICRO_CREDITS", help="the amount again, where it is above the limit"
+    )
+    credit.epilog = (
+        "Given twice it issues twice. For a payment use `authority credits top-up`, which books a reference once; "
+        "what was issued by mistake and is not spent goes back by `authority credits take-back`."
+    )
+    add_acting(credit)
     clear_books.add_to(actions)
     add_json(actions.add_parser("show", help="the last epochs: orders, energy traded, clearing price"))
 
@@ -57,9 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.action == "show":
             _show(app, as_json=arguments.json)
         elif arguments.action == "credit":
-            client, amount = ChainClient(app.home.rpc_url), [(arguments.user, arguments.amount)]
-            issue_credits(app.store, client, app.home.operator, amount, actor=getpass.getuser(), now=app.clock())
-            print(f"{arguments.user}: {arguments.amount} micro-credits issued")
+            _credit(app, arguments)
         elif arguments.verb == "set":
             _set(app, arguments)
         elif arguments.verb == "remove":
@@ -71,6 +77,19 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         app.store.close()
     return 0
+
+
+def _credit(app: App, arguments: argparse.Namespace) -> None:
+    name, amount, billing = arguments.user, arguments.amount, app.home.settings.billing
+    told = checked(app.store, [(name, amount)])[0]
+    require_within_limit(billing, amount, arguments.confirm)
+    if amount > billing.credit_limit:
+        app.home.settings.people.refuse_alone("credits")
+    if not arguments.dry_run:
+        client, actor = ChainClient(app.home.rpc_url), arguments.actor
+        issue_credits(app.store, client, app.home.operator, [(name, amount)], actor=actor, now=app.clock())
+    words = "would be issued" if arguments.dry_run else "issued"
+    tell(arguments, {**told, "changed": not arguments.dry_run}, f"{name}: {amount} micro-credits {words}")
 
 
 def _set(app: App, arguments: argparse.Namespace) -> None:

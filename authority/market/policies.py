@@ -57,7 +57,8 @@ class UserUnregisteredError(MarketError):
     code = "user_unregistered"
 
 
-def _user(session: Session, name: str) -> User:
+def user_of(session: Session, name: str) -> User:
+    """The member of this name; UserUnknownError."""
     user = session.scalar(select(User).where(User.name == name))
     if user is None:
         known = ", ".join(repr(each) for each in session.scalars(select(User.name).order_by(User.name))) or "nobody yet"
@@ -104,7 +105,7 @@ def set_standing_order(
         raise StandingOrderInvalidError(
             "give --sell-at, --buy-at or --feed-in-above; `authority market standing-order remove` ends it",
         )
-    user = _user(session, user_name)
+    user = user_of(session, user_name)
     if prices is not None:
         require_effect(order, prices)
     session.merge(
@@ -151,7 +152,7 @@ def pause_standing_order(session: Session, user_name: str, *, paused: bool, by: 
 
     What is in the book stays there; nothing new is placed, retired or fed in.
     """
-    policy = session.get(StandingOrderPolicy, _user(session, user_name).id)
+    policy = session.get(StandingOrderPolicy, user_of(session, user_name).id)
     if policy is None:
         raise StandingOrderMissingError(f"{user_name!r} has no standing order")
     if (policy.paused_at is not None) == paused:
@@ -163,7 +164,7 @@ def pause_standing_order(session: Session, user_name: str, *, paused: bool, by: 
 
 def remove_standing_order(session: Session, user_name: str) -> None:
     """Remove it; UserUnknownError or `standing_order_missing`."""
-    policy = session.get(StandingOrderPolicy, _user(session, user_name).id)
+    policy = session.get(StandingOrderPolicy, user_of(session, user_name).id)
     if policy is None:
         raise StandingOrderMissingError(f"{user_name!r} has no standing order")
     session.delete(policy)
@@ -171,7 +172,7 @@ def remove_standing_order(session: Session, user_name: str) -> None:
 
 def pseudonym(session: Session, user_name: str) -> str:
     """The wallet that names a user for ever, which the log may say in the place of its name; UserUnknownError."""
-    return _user(session, user_name).wallet
+    return user_of(session, user_name).wallet
 
 
 _NOT_PAUSED = (

@@ -20,6 +20,8 @@ from authority.operations.desk import Desk, Done
 from edge_agent.wire.command import DONE, FAILED, PENDING, add_acting, message_line, print_json
 
 Act = Callable[[Desk, argparse.Namespace], Done]
+PRICES = ("sell_at", "buy_at")
+"""Names that end as a time's does, and are none."""
 
 
 def add_act_options(parser: argparse.ArgumentParser, *, reason: bool = True) -> None:
@@ -103,6 +105,8 @@ def said(name: str, value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name in PRICES:
+        return f"{value} micro-credits per kWh"
     if isinstance(value, int) and name.endswith(("_at", "_end", "_until", "ends")):
         return when(value)
     if isinstance(value, list | tuple):

@@ -39,8 +39,12 @@ def _propose(desk: Desk, words: argparse.Namespace) -> Done:
 def key_of(path: Path) -> Keypair:
     """A key file in Solana's format; KeyUnreadableError."""
     try:
-        return Keypair.from_bytes(bytes(json.loads(path.read_bytes())))
-    except (OSError, ValueError, TypeError) as error:
+        text = path.read_bytes()
+    except OSError as error:
+        raise KeyUnreadableError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return Keypair.from_bytes(bytes(json.loads(text)))
+    except (ValueError, TypeError) as error:
         raise KeyUnreadableError(f"{path} is not a Solana key file (64 numbers): {error}") from error
 
 

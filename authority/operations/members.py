@@ -20,6 +20,7 @@ from authority.operations.chain_state import MemberOnChain, full_name, member_of
 from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk, Done
 from authority.operations.errors import LeftError, NameInvalidError, NotOnChainError, WalletInvalidError
 from authority.refusals import ConflictError
+from authority.store.billing import IssuedBill
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import Meter
 from authority.store.people import User
@@ -51,10 +52,11 @@ def listed(desk: Desk) -> list[dict[str, Any]]:
 
 
 def shown(desk: Desk, name: str) -> dict[str, Any]:
-    """One member with balances (Wh, micro-credits), orders and meters. NotFoundError."""
+    """One member with balances (Wh, micro-credits), orders, meters and bills. NotFoundError."""
     with desk.app.store.read() as session:
         user = member_of(session, name)
         policy = session.get(StandingOrderPolicy, user.id)
+        bills = session.scalars(select(IssuedBill).where(IssuedBill.wallet == user.wallet).order_by(IssuedBill.number))
         meters = session.scalars(select(Meter).where(Meter.user_id == user.id).order_by(Meter.gateway_name, Meter.name))
         told: dict[str, Any] = {
             "member": user.name,
@@ -67,6 +69,10 @@ def shown(desk: Desk, name: str) -> dict[str, Any]:
             "meters": [
                 {"meter": full_name(each), "role": each.role, "state": each.state, "installation": each.installation_n}
                 for each in meters
+            ],
+            "bills": [
+                {"bill": each.number, "period": each.period, "due": each.due, "issued_at": each.issued_at}
+                for each in bills
             ],
             "standing_order": None
             if policy is None
@@ -174,7 +180,9 @@ def present(desk: Desk, name: str) -> tuple[User, MemberOnChain]:
         raise LeftError(f"{name} has left: a member that comes back is added anew")
     found = member_on_chain(desk.client, user)
     if found is None:
-        raise NotOnChainError(f"{name} is not on the chain yet: authority members add {name!r}")
+        raise NotOnChainError(
+            f"{name} is not on the chain yet: authority members add {name!r} --building {user.building!r}"
+        )
     return user, found
 
 

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One action at a time."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="every member")
-    showing = actions.add_parser("show", help="one member: balances, orders, meters")
+    showing = actions.add_parser("show", help="one member: balances, orders, meters, bills")
     adding = actions.add_parser("add", help="a new member, in the store and on the chain")
     suspending = actions.add_parser("suspend", help="end a member's part in the market; undone by resume")
     resuming = actions.add_parser("resume", help="let a suspended member trade again")

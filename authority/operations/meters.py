@@ -168,8 +168,9 @@ def _set_status(desk: Desk, name: str, act: str, state: str, status: Status) -> 
     else:
         if not desk.dry_run:
             _store_state(desk, meter, state, act)
-        words = {"suspend": "are held from now on", "resume": "are accepted", "retire": "are held from now on"}
-        desk.note(done, "readings", words[act], changed=True)
+        word = "accepted" if act == "resume" else "held"
+        said = f"would be {word}" if desk.dry_run else f"are {word}" + ("" if act == "resume" else " from now on")
+        desk.note(done, "readings", said, changed=True)
     if not to_chain:
         _status_on_chain(desk, done, meter, on_chain, status)
     return done

@@ -245,11 +245,20 @@ def _extend(program: Pubkey, data: Pubkey, payer: Pubkey, size: int) -> Instruct
     return Instruction(LOADER, struct.pack("<II", _EXTEND, size), accounts)
 
 
+def _seed(authority: Pubkey, elf: bytes) -> str:
+    return hashlib.sha256(elf + bytes(authority)).hexdigest()[:32]
+
+
+def buffer_address(operator: Pubkey, authority: Pubkey, elf: bytes) -> Pubkey:
+    """Where the bytes of a program that is to come are written."""
+    return Pubkey.create_with_seed(operator, _seed(authority, elf), LOADER)
+
+
 def _filled_buffer(desk: Desk, elf: bytes, authority: Keypair) -> Pubkey:
     """The buffer account with these bytes in it: made where it is not there, and written where it differs."""
     operator = desk.operator.pubkey()
-    seed = hashlib.sha256(elf + bytes(authority.pubkey())).hexdigest()[:32]
-    buffer, size = Pubkey.create_with_seed(operator, seed, LOADER), BUFFER_HEADER_SIZE + len(elf)
+    seed = _seed(authority.pubkey(), elf)
+    buffer, size = buffer_address(operator, authority.pubkey(), elf), BUFFER_HEADER_SIZE + len(elf)
     account = desk.client.raw_account(buffer)
     if account is None:
         lamports = desk.client.rent(size)

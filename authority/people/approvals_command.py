@@ -134,7 +134,8 @@ def _propose(app: App, client: ChainClient, arguments: argparse.Namespace) -> in
         tell(arguments, {"changed": False, "what": data}, f"would be proposed: {_in_words(data)}")
         return 0
     made = proposals.propose(app, who, arguments.kind, data, arguments.reason, via=BY_COMMAND)
-    line = f"{made.id}: proposed ({_in_words(data)}); another person approves it: authority approvals approve {made.id}"
+    approve = f"authority approvals approve {made.id} --person LOGIN"
+    line = f"{made.id}: proposed ({_in_words(data)}); another person approves it: {approve}"
     tell(arguments, {**told(made, app.clock()), "changed": True}, line)
     return 0
 

@@ -3,6 +3,8 @@
 An Agave validator that was killed may start again and make no slots: its votes name slots that its ledger no longer
 has. So what counts is not that it answers, but that its confirmed slot rises. Where it does not for a while, it is
 started again; then without its votes (the tower); then from its last snapshot, with the blocks behind that put aside.
+On a machine that is too busy slots come late: each time that a validator which made slots is started again in vain, the
+next one is given twice as long.
 Each remedy is told in a file of the home, which `authority status` reads. What the chain loses thereby, settlement does
 again (authority.settlement.went_back).
 """
@@ -31,6 +33,8 @@ LOG = StructuredLog(__name__)
 LOOK_SECONDS = 1.0
 STANDS_SECONDS = 20.0
 """A validator that has made slots, and makes none for so long, stands."""
+MOST_PATIENCE = 8
+"""How many times as long a validator may stand that was started again for it, and stood again."""
 START_SECONDS = 90.0
 """How long a validator may take from its start to its first new slot."""
 STOP_SECONDS = 20.0
@@ -95,6 +99,7 @@ class Watchdog:
         self._noted = -NOTE_SECONDS
         self._child: Child | None = None
         self._rung = 0
+        self._patience = 1
         self._highest: int | None = None
         self._rose = False
         self._risen_at = 0.0
@@ -145,9 +150,11 @@ class Watchdog:
             if self._highest is not None:
                 self._rise(slot)
             self._highest, self._risen_at = slot, now
-        elif now - self._risen_at > (self._stands_seconds if self._rose else self._start_seconds):
+        elif now - self._risen_at > (self._patience * self._stands_seconds if self._rose else self._start_seconds):
             self._told.state = "stands"
             LOG.warning("the validator makes no slots", slot=slot, seconds=int(now - self._risen_at))
+            if self._rose:
+                self._patience = min(2 * self._patience, MOST_PATIENCE)
             self._heal()
             return
         if now - self._noted >= NOTE_SECONDS:
@@ -162,7 +169,7 @@ class Watchdog:
         self._rose = True
         last = self._told.remedies[-1].slot if self._told.remedies else None
         if slot - (last or 0) > SETTLED_SLOTS:
-            self._rung = 0
+            self._rung, self._patience = 0, 1
 
     def _heal(self) -> None:
         """Start the validator again with the next remedy, for the one before did not help."""

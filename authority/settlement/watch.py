@@ -84,8 +84,8 @@ class Watch:
             since = "never before" if stalled.since is None else f"last at {utc_text(stalled.since)}"
             names = ", ".join(meter.name for meter in stalled.awaited)
             reason = (
-                f"waits for {names}; if it was exchanged: authority meters exchange GATEWAY/METER; if it was taken "
-                "out: authority meters retire GATEWAY/METER"
+                f"waits for {names}; if it was exchanged: authority meters exchange; if it was taken out: "
+                "authority meters retire GATEWAY/METER"
                 if names
                 else "is refused by the chain, see its other alert"
             )

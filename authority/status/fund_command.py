@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
 from authority.operations.command_parts import add_act_options, desk_of
@@ -35,12 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.member is not None and arguments.sol is None:
         raise MalformedError("say how much the member's wallet is sent: --sol 0.05")
     with desk_of(arguments) as desk:
-        signature = None if arguments.sol is None else _send(desk, arguments)
+        sent = None if arguments.sol is None else _send(desk, arguments)
         told = funds(desk)
-    told["signature"] = signature
+    told["signature"] = None if sent is None else sent.signature
     if arguments.json:
         print_json(told)
     else:
+        if sent is not None:
+            words = "would be sent" if sent.signature is None else "was sent"
+            print(f"{arguments.member or 'operator'} {sent.to} {words} {arguments.sol:g} SOL from {sent.payer}")
         rate = told["sol_a_day"]
         lasts = "the rate is not known yet" if rate is None else f"{rate:.3f} SOL a day, {told['days_left']} days left"
         print(f"operator {told['operator']}: {told['sol']:.3f} SOL; {lasts}")
@@ -64,7 +69,16 @@ def funds(desk: Desk) -> dict[str, Any]:
     }
 
 
-def _send(desk: Desk, arguments: argparse.Namespace) -> str | None:
+@dataclass(frozen=True)
+class Sent:
+    """From whose account to whose, and by which transaction; None with --dry-run."""
+
+    payer: Pubkey
+    to: Pubkey
+    signature: str | None
+
+
+def _send(desk: Desk, arguments: argparse.Namespace) -> Sent:
     if (arguments.key is None and arguments.member is None) or not 0 < arguments.sol <= 1_000_000:
         raise MalformedError("say how much and from where: --sol 2 --key FILE")
     payer = desk.operator if arguments.key is None else key_of(arguments.key)
@@ -73,9 +87,9 @@ def _send(desk: Desk, arguments: argparse.Namespace) -> str | None:
         user, found = present(desk, arguments.member)
         to, kind, more = found.user.wallet, "member_funded", {"wallet": user.wallet}
     if desk.dry_run:
-        return None
+        return Sent(payer.pubkey(), to, None)
     lamports = round(arguments.sol * LAMPORTS)
     params = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=to, lamports=lamports)
     signature = str(desk.client.send([transfer(params)], [], payer=payer))
     desk.log(kind, {"lamports": lamports, "signature": signature, **more})
-    return signature
+    return Sent(payer.pubkey(), to, signature)

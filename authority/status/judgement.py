@@ -94,7 +94,9 @@ def _chain(facts: Facts) -> Iterator[Problem]:
     if chain.paused:
         what = ", ".join(chain.paused)
         yield Problem(
-            "paused", "chain", f"{what} stand still by governance's act: authority resume {' '.join(chain.paused)}"
+            "paused",
+            "chain",
+            f"{what} stand still by governance's act: authority resume {' '.join(chain.paused)} --reason WHY",
         )
     if chain.idle_settings:
         yield Problem(

@@ -56,7 +56,8 @@ def _chain(facts: Facts) -> str:
     chain = facts.chain
     if chain.error is not None or chain.clock is None:
         return f"{chain.url} DOES NOT ANSWER"
-    return f"slot {chain.slot} at {chain.url}, its clock {age(facts.time - chain.clock)} behind"
+    behind = facts.time - chain.clock
+    return f"slot {chain.slot} at {chain.url}, its clock {age(abs(behind))} {'behind' if behind >= 0 else 'ahead'}"
 
 
 def _operator(facts: Facts) -> str:

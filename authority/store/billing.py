@@ -130,8 +130,9 @@ class CreditEntry(Base):
     """A top-up or payout of credits, once for each reference of the bank's: amount in micro-credits, negative paid out.
 
     signature (base58) is the transaction that moves it on the chain; until last_valid_block_height it may still land,
-    and raw (base64) may be sent again. state is `sent`, `landed`, or `failed` where it never will. ordered: a standing
-    payout order pays what was taken back.
+    and raw (base64) may be sent again. state is `sent`, `landed`, or `failed` where it never will; `returning` and
+    `returned` are the first two for credits that are taken back and not owed. ordered: a standing payout order pays
+    what was taken back.
     """
 
     __tablename__ = "credit_entries"

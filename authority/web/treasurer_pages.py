@@ -18,7 +18,6 @@ from authority.billing.bank_accounts import masked
 from authority.billing.calendar import local, midnight
 from authority.billing.credits import LONGEST_REFERENCE
 from authority.billing.errors import (
-    AboveLimitError,
     AssignmentInvalidError,
     BillingError,
     OwedOtherwiseError,
@@ -34,6 +33,7 @@ from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
 from authority.errors import MailOffError
 from authority.language.reading import gettext, marked, said
 from authority.log.nameless import NamesSomebodyError
+from authority.market.credits import AboveLimitError
 from authority.people.errors import PeopleError
 from authority.people.roles import TREASURER
 from authority.web import amounts, answers, figures, ranges

@@ -36,9 +36,10 @@ ERRORS_OF = (
     "billing/payouts.py", "billing/statement.py", "billing/views.py", "chain/client.py", "chain/errors.py",
     "collector/evidence.py", "collector/held.py", "demo/campus.py", "demo/orchestrator.py",
     "enrolment/approvals.py", "enrolment/requests.py", "errors.py", "governance/acts.py", "log/nameless.py",
-    "market/hand_orders.py", "market/policies.py", "market/standing_orders.py", "operations/chain_state.py",
-    "operations/handover.py", "operations/members.py", "operations/replacing_wallets.py", "operations/upgrade.py",
-    "operations/wallet_requests.py", "people", "refusals.py", "status/judgement.py", "web",
+    "market/credits.py", "market/hand_orders.py", "market/policies.py", "market/standing_orders.py",
+    "operations/chain_state.py", "operations/handover.py", "operations/members.py",
+    "operations/replacing_wallets.py", "operations/upgrade.py", "operations/wallet_requests.py", "people",
+    "refusals.py", "status/judgement.py", "web",
 )  # fmt: skip
 """What says something that a page may show."""
 SAYS = ("Problem",)

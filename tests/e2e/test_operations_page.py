@@ -48,6 +48,10 @@ AS_ROOT = {
     "sudo -u edge-agent /opt/edge-agent/bin/edge-agent reset-meter": OTHER
     + "tests/edge_agent/agent/test_with_collector.py",
     "sudo apt-get install -y ./build/deb": "tests/installation/test_debian_packages.py",
+    **{
+        f"sudo systemctl {verb} campus-agave": "a stop and a start: tests/authority/recovery/test_agave_kills.py"
+        for verb in ("restart", "stop")
+    },
     "sudo systemctl enable systemd-time-wait-sync": "a unit of systemd's own, where systemd runs",
 }
 NOT_HERE: dict[str, str] = {
@@ -125,6 +129,7 @@ SEEN = {
     "authority market standing-order set": "sells what it holds",
     "authority credits top-up": "booked for '2026-1142'",
     "authority credits pay-out": "booked for '2026-1143'",
+    "authority credits take-back": "booked for 'one zero too many'",
     "authority pause orders": "paused: orders, clearing",
     "authority members delegate-key": "set_delegate",
     "authority fund": "SOL",

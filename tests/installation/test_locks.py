@@ -297,6 +297,7 @@ def install(venv: Path, pip: Path, name: str, index: Index, locks: Path) -> subp
     )
 
 
+@pytest.mark.finding("ops-3")
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_installs_though_every_package_has_a_newer_release(
     name: str, index: Index, oldest_pip: Path, tmp_path: Path

@@ -266,6 +266,7 @@ def test_the_department_sends_a_wallet_what_fees_take(site: KwhSite, capsys: pyt
     before = campus.client.balance(wallet)
     home = ["--home", str(campus.home.path)]
     assert main(["fund", "--member", "A", "--sol", "0.05", "--dry-run", *home]) in (0, 4)
+    assert "would be sent 0.05 SOL" in capsys.readouterr().out
     assert campus.client.balance(wallet) == before
     assert main(["fund", "--member", "A", "--sol", "0.05", *home]) in (0, 4)
     assert campus.client.balance(wallet) == before + 50_000_000

@@ -10,6 +10,7 @@ import pytest
 from billing_campus import (
     GRACE_EPOCHS,
     assert_bills_are_the_references,
+    command_of,
     end_of_period,
     issued,
     run_epochs,
@@ -57,6 +58,8 @@ def test_a_period_from_preview_to_correction(campus, billing, capsys, tmp_path):
     shown = billing("show", 4)
     assert shown == before["D"]
     assert [each["number"] for each in billing("show", "D")] == [4]
+    (bill,) = command_of(campus, capsys, "members")("show", "D")["bills"]
+    assert (bill["bill"], bill["period"], bill["due"]) == (4, 0, before["D"]["due"])
     assert "bill_unknown" in billing("show", 9, status=1)
     assert "member_unknown" in billing("show", "Zoe", status=1)
     text = _text(campus, capsys, "show", "4")

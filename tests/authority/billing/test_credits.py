@@ -71,6 +71,27 @@ def test_beyond_the_limit_the_amount_is_said_again(campus, booking):
     assert booking(*said, "--confirm", 2 * MILLION)["changed"] is True
 
 
+@pytest.mark.finding("ops-5")
+def test_what_was_issued_by_mistake_is_taken_back_and_not_owed(campus, booking, billing, capsys):
+    """Three zeros too many: refused without the amount again; where it was issued, the unspent goes back, once."""
+    campus.home.save(replace(campus.home.settings, billing=BillingSettings(currency="EUR")))
+    market = command_of(campus, capsys, "market")
+    too_much = 5_000 * MILLION
+    assert "above_limit" in market("credit", "D", too_much, status=1)
+    assert market("credit", "D", too_much, "--confirm", too_much, "--dry-run")["changed"] is False
+    assert campus.credit("D") == 0
+    assert market("credit", "D", too_much, "--confirm", too_much)["changed"] is True
+    back = ("take-back", "D", 4_995 * MILLION, "--reference", "mistyped", "--confirm", 4_995 * MILLION)
+    assert booking(*back, "--dry-run")["changed"] is False
+    assert [booking(*back)["changed"] for _ in range(2)] == [True, False]
+    assert campus.credit("D") == 5 * MILLION
+    assert booking("list", "--member", "D")[-1]["state"] == "returned"
+    assert "reference_used" in booking("pay-out", *back[1:], status=1)
+    assert billing("payouts", "owed") == []
+    assert billing("ledger", "--check")["ok"]
+    assert campus.audit() == 0
+
+
 @pytest.mark.parametrize("landed", [True, False])
 def test_what_landed_unseen_is_not_booked_again_and_what_never_landed_is(campus, proxy, billing, landed):
     """The answer to a booking is lost, or the booking itself on its way."""

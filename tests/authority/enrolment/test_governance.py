@@ -56,7 +56,7 @@ def test_prices_are_staged_shown_and_taken_back(app: App, chain: ChainClient, ru
         (["--fee-bps", "10001"], "out_of_range"),
         (["--feed-in-price", "99999", "--from-epoch", "1"], "out_of_range"),
         (["--grace-seconds", "901"], "out_of_range"),
-        (["--retail-price", "-1"], "out_of_range"),
+        (["--retail-price", "-1"], "retail_price is 0 to 4294967295, not -1 [out_of_range]"),
         ([], "nothing_to_change"),
         (["--feed-in-price", "80000"], "nothing_to_change"),
     ],

@@ -35,6 +35,7 @@ def test_config_and_programs_go_to_another_key(app: App, chain: ChainClient, run
     new, stranger = Keypair(), Keypair()
     reason = ["--reason", "handover"]
     assert run("handover", "propose", str(new.pubkey()), *reason, "--dry-run")["changed"] is False
+    assert "cannot be read" in run("handover", "accept", "--key", str(tmp_path / "none.json"), exits=1)
     assert "is not proposed" in run("handover", "accept", "--key", key_file(tmp_path, stranger), exits=1)
     assert run("handover", "propose", str(new.pubkey()), *reason)["changed"] is True
     assert run("handover", "propose", str(new.pubkey()), *reason)["changed"] is False

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from campus_fixtures import campus
+from campus_fixtures import agave_campus, campus
 from whole_campus import Campus
 
-from authority.chain.artifacts import artifacts_directory
+from authority.chain.artifacts import artifacts_directory, program_bytes
 from authority.chain.deploy import check_programs
 from authority.cli import main
+from authority.operations.upgrade import BUFFER_HEADER_SIZE, buffer_address
 
-__all__ = ["campus"]
+__all__ = ["agave_campus", "campus"]
 
 Commanded = Callable[..., tuple[int, dict[str, Any], str]]
 
 
-@pytest.fixture
-def command(campus: Campus, capsys: pytest.CaptureFixture[str]) -> Commanded:
-    """Run `authority upgrade`: exit status, JSON, and what it says on stderr."""
+def commanded(campus: Campus, capsys: pytest.CaptureFixture[str]) -> Commanded:
+    """Runs `authority upgrade`: exit status, JSON, and what it says on stderr."""
 
     def run(*words: str) -> tuple[int, dict[str, Any], str]:
         capsys.readouterr()
@@ -32,6 +34,11 @@ def command(campus: Campus, capsys: pytest.CaptureFixture[str]) -> Commanded:
         return status, json.loads(output.out) if output.out else {}, output.err
 
     return run
+
+
+@pytest.fixture
+def command(campus: Campus, capsys: pytest.CaptureFixture[str]) -> Commanded:
+    return commanded(campus, capsys)
 
 
 @pytest.fixture
@@ -69,11 +76,41 @@ def upgraded_whole(campus: Campus, command: Commanded) -> None:
     assert command("run")[1]["changed"] is False
     assert not any(each["differs"] for each in command("show")[1]["programs"])
     home = ["--home", str(campus.home_path)]
+    assert main(["deploy", "--check", *home]) == 0
     assert main(["pause", "credit", "--reason", "it answers", *home]) == 0
 
 
 def test_an_upgrade_is_announced_carried_out_and_compared(campus: Campus, command: Commanded, release: Path) -> None:
     upgraded_whole(campus, command)
+    assert campus.audit() == 0
+
+
+@pytest.mark.agave
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_agave_takes_an_upgrade_too(agave_campus: Campus, capsys: pytest.CaptureFixture[str], release: Path) -> None:
+    upgraded_whole(agave_campus, commanded(agave_campus, capsys))
+    assert agave_campus.audit() == 0
+
+
+def test_an_upgrade_that_was_killed_goes_on(campus: Campus, command: Commanded, release: Path) -> None:
+    assert command("announce")[0] == 0
+    campus.next_epoch()
+    campus.next_epoch()
+    words = ["upgrade", "run", "--home", str(campus.home_path)]
+    process = subprocess.Popen([sys.executable, "-m", "authority.cli", *words])
+    elf = program_bytes("governance")
+    buffer = buffer_address(campus.operator.pubkey(), campus.home.authority.pubkey(), elf)
+    while (account := campus.client.raw_account(buffer)) is None or not any(account.data[BUFFER_HEADER_SIZE:]):
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    spent = campus.client.balance(campus.operator.pubkey())
+    status, told, error = command("run")
+    assert (status, told["changed"]) == (0, True), error
+    assert len(check_programs(campus.client)) == 5
+    assert campus.client.raw_account(buffer) is None  # its rent came back
+    assert campus.client.balance(campus.operator.pubkey()) > spent
     assert campus.audit() == 0
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from authority.audit.conservation import conservation
 from authority.billing import bank_accounts, payouts
 from authority.chain import accounts, programs
+from authority.cli import main
 from authority.collector import policy
 from authority.collector.policy import MeterFacts
 from authority.enrolment import wallets
@@ -56,7 +57,7 @@ def test_a_member_is_added_shown_suspended_renamed_and_nothing_of_it_is_in_the_l
     assert not any(name in text for name in ("Zacharias", "Zoe", "House Z", "Yann"))
 
 
-def test_balances_orders_and_a_delegate_are_shown(campus, run):
+def test_balances_orders_and_a_delegate_are_shown(campus, run, capsys):
     campus.start_market()
     worker = campus.worker()
     campus.run_epoch(worker, moving=False)
@@ -64,6 +65,10 @@ def test_balances_orders_and_a_delegate_are_shown(campus, run):
     shown = run("members", "show", "A")["chain"]
     assert (shown["energy_wh"]["all"], shown["energy_wh"]["in_orders"]) == (2_500, 2_500)
     assert shown["orders"][0]["side"] == "ask"
+    assert main(["members", "show", "A", "--home", str(campus.home_path)]) == 0
+    text = capsys.readouterr().out
+    assert "sell at: 120000 micro-credits per kWh\n" in text
+    assert "1970-" not in text
     buyer = run("members", "show", "D")["chain"]
     assert buyer["credit"]["all"] == 10**9
     assert buyer["credit"]["in_orders"] == -(-2_600 * 270_000 // 1_000)
