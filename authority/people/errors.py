@@ -61,6 +61,12 @@ class PasswordWeakError(PeopleError):
     code = "password_weak"
 
 
+class PasskeyUnknownError(PeopleError):
+    """No passkey of this person has this name."""
+
+    code = "passkey_unknown"
+
+
 class PasskeyRefusedError(PeopleError):
     """A passkey's answer that does not verify, is too old, or was used already."""
 
@@ -161,7 +167,7 @@ class SignInAgainError(PeopleError):
 
 
 class OnlyWayInError(PeopleError):
-    """Without it the person could sign in no more: it needs a passkey or a password first."""
+    """Without it the person could sign in no more: it needs another way in first."""
 
     code = "only_way_in"
 

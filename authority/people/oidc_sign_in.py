@@ -136,7 +136,7 @@ def unlink(session: Session, person_id: int, keep: str, now: int) -> None:
 
     OnlyWayInError where it has neither passkey nor password. One without a link stays as it is.
     """
-    person = session.get_one(Person, person_id)
+    person = session.get_one(Person, person_id, with_for_update=True)  # no two ways in go at once
     if linked(session, person_id) is None:
         return
     if person.password_hash is None and session.scalar(select(Passkey).where(Passkey.person_id == person_id)) is None:

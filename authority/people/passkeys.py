@@ -6,6 +6,7 @@ alone. Challenges are kept here, good once and for five minutes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +31,8 @@ from webauthn.helpers.structs import (
 
 from authority.log import log
 from authority.people import secrets
-from authority.people.errors import PasskeyRefusedError
-from authority.store.persons import Passkey, PasskeyChallenge, Person
+from authority.people.errors import OnlyWayInError, PasskeyRefusedError, PasskeyUnknownError
+from authority.store.persons import OidcLink, Passkey, PasskeyChallenge, Person
 
 CHALLENGE_SECONDS = 300
 
@@ -51,6 +52,43 @@ class Asked:
 
     ticket: str
     options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A person's passkey, by a name for pages and addresses; times in Unix seconds."""
+
+    name: str
+    created_at: int
+    last_used_at: int | None
+
+
+def listed(session: Session, person_id: int) -> list[Kept]:
+    """A person's passkeys, the first one first."""
+    query = select(Passkey).where(Passkey.person_id == person_id).order_by(Passkey.created_at, Passkey.credential_id)
+    return [Kept(_name(each), each.created_at, each.last_used_at) for each in session.scalars(query)]
+
+
+def remove(session: Session, person_id: int, name: str, now: int) -> None:
+    """Remove a person's passkey, which signs in no more; PasskeyUnknownError, OnlyWayInError. Logged."""
+    person = session.get_one(Person, person_id, with_for_update=True)
+    keys = list(session.scalars(select(Passkey).where(Passkey.person_id == person_id)))
+    found = next((each for each in keys if _name(each) == name), None)
+    if found is None:
+        raise PasskeyUnknownError("you have no such passkey")
+    linked = session.scalar(select(OidcLink.person_id).where(OidcLink.person_id == person_id)) is not None
+    if len(keys) == 1 and person.password_hash is None and not linked:
+        raise OnlyWayInError(
+            "it is your only way in: add another passkey first, or ask for an invitation to set a password"
+        )
+    session.delete(found)
+    session.flush()
+    log.record_act(session, "passkey_removed", person.pseudonym, now, {"person": person.pseudonym})
+
+
+def _name(key: Passkey) -> str:
+    """A credential's id may be long, and is the authenticator's: this stands for it."""
+    return hashlib.sha256(key.credential_id).hexdigest()[:32]
 
 
 def ask_new(session: Session, site: Site, person: Person, now: int) -> Asked:

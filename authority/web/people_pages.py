@@ -17,6 +17,7 @@ from authority.app import App
 from authority.language.reading import gettext, marked
 from authority.people import invitations, passkeys, passwords, records, sessions, tokens
 from authority.people.errors import (
+    OnlyWayInError,
     PasskeyRefusedError,
     PasswordWeakError,
     SignInAgainError,
@@ -51,6 +52,7 @@ RULES: Mapping[str, Rule] = {
     "people.end_token": Rule(frozenset()),
     "people.new_passkey_options": Rule(frozenset()),
     "people.new_passkey": Rule(frozenset()),
+    "people.remove_passkey": Rule(frozenset()),
 }
 SCOPE_WORDS = {
     "energy:read": marked("read your energy"),
@@ -245,6 +247,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
                 secret=secret,
                 sessions=sessions.listed(session, who.person_id, now),
                 tokens=tokens.listed(session, who.person_id, now),
+                keys=passkeys.listed(session, who.person_id),
                 again=again,
                 scope_words=SCOPE_WORDS,
                 now=now,
@@ -298,6 +301,17 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             person = session.get_one(Person, who.person_id)
             passkeys.add(session, here(app), person, ticket, answer, app.clock())
         return _sent_on(redirect(url_for("people.account")))
+
+    @people.post("/account/passkeys/<passkey>/remove")
+    def remove_passkey(passkey: str) -> Response:
+        who = gate.principal()
+        try:
+            with app.store.write() as session:
+                sessions.require_fresh(session, who.session, app.clock())
+                passkeys.remove(session, who.person_id, passkey, app.clock())
+        except OnlyWayInError as error:
+            return account_page(str(error), 409)
+        return redirect(url_for("people.account"))
 
     return people
 

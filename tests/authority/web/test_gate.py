@@ -27,6 +27,7 @@ from authority.web.application import People, create_app
 GOOD = "violet kettle under seven"
 VALUES = {
     "secret": "x",
+    "passkey": "x",
     "number": 1,
     "period": 0,
     "wallet": "x",
@@ -245,14 +246,17 @@ def test_one_host_has_one_ipv6_network_and_no_more_tries_for_all_its_addresses(s
 
 
 @pytest.mark.parametrize("old", [sessions.FRESH_SECONDS, 86_400])
-def test_whoever_finds_an_open_browser_adds_no_passkey(site, clock, old):
+def test_whoever_finds_an_open_browser_adds_or_removes_no_passkey(site, clock, old):
     client, headers = site.client(MEMBER), {"X-Form-Token": site.form(MEMBER)["form_token"]}
+    unknown = client.post("/account/passkeys/x/remove", headers=headers)
+    assert unknown.status_code == 404
     assert client.post("/account/passkey/options", headers=headers).status_code == 200
     assert "Add a passkey" in client.get("/account").text
     clock.now += old
     for url, sent in (
         ("/account/passkey/options", {}),
         ("/account/passkey", {"json": {"ticket": "x", "answer": {"rawId": "x"}}}),
+        ("/account/passkeys/x/remove", {}),
     ):
         refused = client.post(url, headers={**headers, "Accept": "application/json"}, **sent)
         assert (refused.status_code, refused.json["code"]) == (403, "sign_in_again")

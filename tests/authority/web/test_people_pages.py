@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from authority.people import invitations, passwords
 from authority.people.roles import AUDITOR, MEMBER, OPERATOR
+from authority.store.log import Act
 from authority.store.market import StandingOrderPolicy
 from authority.store.persons import Passkey, Person
 
@@ -168,3 +169,23 @@ def test_a_passkey_is_made_with_an_invitation_and_signs_in_again(browser, site, 
         key = session.scalars(select(Passkey)).one()
         assert key.person_id == site.people["other"].id
         assert key.last_used_at is not None
+    browser._call("WebAuthn.setUserVerified", session=True, authenticatorId=authenticator, isUserVerified=True)
+    browser.open(f"{address}/login?next=/account")
+    browser.until("!document.querySelector('.passkey').hidden")
+    browser.evaluate("document.querySelector('.passkey button').click()")
+    browser.until("location.pathname === '/account'")
+    remove = "document.querySelector('form[action*=passkeys] button')"
+    assert "Passkey 1" in browser.evaluate("document.body.textContent")
+    browser.evaluate(f"{remove}.click()")
+    browser.until("document.querySelector('[role=alert]')?.textContent.includes('only way in')")
+    with site.app.store.write() as session:
+        assert session.scalars(select(Passkey)).one().person_id == site.people["other"].id
+        session.get_one(Person, site.people["other"].id).password_hash = "x"
+    browser.open(f"{address}/account")
+    browser.evaluate(f"{remove}.click()")
+    browser.until("!document.body.textContent.includes('Passkey 1')")
+    with site.app.store.read() as session:
+        assert session.scalars(select(Passkey)).all() == []
+        assert [act.kind for act in session.scalars(select(Act).where(Act.kind.like("passkey%")))] == [
+            "passkey_added", "passkey_removed",
+        ]  # fmt: skip
