@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,15 +89,14 @@ def _decide(app: App, arguments: argparse.Namespace, chosen: held.Chosen) -> int
     acts: dict[int, int | None] = {}
     with app.store.read() as session:
         require_nameless(session, arguments.reason)
-    for log_index in indexes:
-        acts[log_index] = None
-        if not arguments.dry_run:
-            with app.store.write() as session:
-                acts[log_index] = decide(
-                    session, log_index, actor=arguments.actor, reason=arguments.reason, now=app.clock()
-                )
+    made: Iterable[tuple[int, int | None]] = ((log_index, None) for log_index in indexes)
+    if not arguments.dry_run:
+        now = app.clock()
+        made = held.in_groups(app.store, decide, indexes, actor=arguments.actor, reason=arguments.reason, now=now)
+    for log_index, act in made:
+        acts[log_index] = act
         if not arguments.json:
-            would = f"would be {done}" if arguments.dry_run else f"is {done}; logged as {acts[log_index]}"
+            would = f"would be {done}" if act is None else f"is {done}; logged as {act}"
             print(f"reading {log_index} {would}")
     if arguments.json:
         found = [{"log_index": log_index, "logged_as": act} for log_index, act in acts.items()]

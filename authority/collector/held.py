@@ -6,6 +6,7 @@ registers are cumulative, so the next accepted reading carries its energy, as fa
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import exists, or_, select
@@ -21,6 +22,7 @@ from edge_agent.wire.reading import RECORD_SIZE
 
 NOT_ON_CHAIN = "not_on_chain"
 """Held until the chain has the meter; then released by itself."""
+DECIDED_AT_ONCE = 256
 
 
 class NotHeldError(RefusalError):
@@ -151,6 +153,28 @@ def close_superseded(session: Session, *, now: int, actor: str = "collector") ->
             _decide(session, frame, "reading_voided", metering.DISPOSITION_VOID, actor, why, now)
             closed.append(frame.log_index)
     return closed
+
+
+def in_groups(
+    store: Store, decide: Callable[..., int], indexes: Sequence[int], *, actor: str, reason: str, now: int
+) -> Iterator[tuple[int, int]]:
+    """Decide (`release` or `void`) on many, each with an act of its own: (log index, the act's) as they are done.
+
+    After a clock was off for a week thousands are held, so they are committed in groups. A group in which one is
+    refused is done one by one up to that one, whose RefusalError ends it.
+    """
+
+    def of(group: Sequence[int]) -> list[tuple[int, int]]:
+        with store.write() as session:
+            return [(at, decide(session, at, actor=actor, reason=reason, now=now)) for at in group]
+
+    for start in range(0, len(indexes), DECIDED_AT_ONCE):
+        group = indexes[start : start + DECIDED_AT_ONCE]
+        try:
+            yield from of(group)
+        except RefusalError:
+            for at in group:
+                yield from of([at])
 
 
 def tidy(store: Store, now: int) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from authority.app import App
 from authority.cli import main
 from authority.collector import held
 from authority.collector.ingest import Collector
 from authority.home.settings import MqttSettings
+from authority.store import Store
 from authority.store.metering import Frame
 
 PLAN = Path(__file__).parents[3] / "authority" / "demo" / "campus.toml"
@@ -42,6 +45,34 @@ def test_held_readings_are_listed_released_and_voided(
     assert "not_held" in capsys.readouterr().err
     with app.store.read() as session:
         assert [session.get_one(Frame, n).disposition for n in range(3)] == ["released", "void", "void"]
+
+
+def test_many_are_decided_in_few_commits_and_a_refused_one_keeps_those_before_it(
+    app: App, add_meter: Callable[..., Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "DECIDED_AT_ONCE", 4)
+    home = ["--home", str(app.home.path), "--reason", "clock was set"]
+    meter, committed = add_meter(), []
+    frames = [meter.next(clock_deviation=100) for _ in range(10)]
+    Collector(app).ingest(b"".join(frames), gateway="gw-1", meter=None, over="https")
+    writing = Store.write
+
+    def counted(store: Store) -> AbstractContextManager[Session]:
+        committed.append(store)
+        return writing(store)
+
+    monkeypatch.setattr(Store, "write", counted)
+    indexes = [0, 1, 2, 3]
+    assert list(held.in_groups(app.store, held.release, indexes, actor="a", reason="b", now=1)) == [
+        (0, 10), (1, 11), (2, 12), (3, 13),
+    ]  # fmt: skip
+    assert len(committed) == 1
+    assert main(["collector", "release", "4", "5", "2", "6", *home]) == 1
+    told = capsys.readouterr()
+    assert "reading 5 is released; logged as 15" in told.out
+    assert "not_held" in told.err
+    with app.store.read() as session:
+        assert [session.get_one(Frame, n).disposition for n in range(10)] == ["released"] * 6 + ["held"] * 4
 
 
 @pytest.mark.finding("ops-15")
