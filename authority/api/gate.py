@@ -16,12 +16,18 @@ from flask import Flask, Response, g, redirect, request
 
 from authority.app import App
 from authority.people import reads, sessions, tokens
+from authority.people.errors import TooOftenError
+from authority.people.limits import Bucket
 from authority.people.passkeys import Site
 from authority.people.roles import MemberAccount, Principal
 from authority.problems import problem
 from authority.refusals import NotFoundError
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+CHANGES_AT_ONCE, CHANGE_SECONDS = 120, 2.0
+"""What a person may change at once, and how long until one change more."""
+READS_AT_ONCE, READ_SECONDS = 600, 0.2
+"""The same of what a token reads."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SECURE_COOKIE, LOOPBACK_COOKIE = "__Host-campus", "campus-here"
 FORM_FIELD, FORM_HEADER = "form_token", "X-Form-Token"
@@ -124,6 +130,17 @@ def is_api() -> bool:
 def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
     """Put the gate before every view. KeyError for a route without a rule: it is found at the start, not in service."""
 
+    changes, reads = Bucket(CHANGES_AT_ONCE, CHANGE_SECONDS), Bucket(READS_AT_ONCE, READ_SECONDS)
+
+    def count(who: Principal) -> None:
+        """TooOftenError for a person who changes too much, for each change is in the log; or for a hasty program."""
+        if request.method not in SAFE:
+            wait = changes.wait(who.pseudonym)
+        else:
+            wait = 0.0 if who.scopes is None else reads.wait(who.session)
+        if wait > 0:
+            raise TooOftenError(wait)
+
     @flask.before_request
     def gate() -> Response | None:
         g.principal, g.session_secret = None, ""
@@ -144,6 +161,8 @@ def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
             return problem(403, "scope_missing", detail)
         if request.method not in SAFE and g.principal.scopes is None and not _own_form(app):
             return _foreign()
+        if g.principal is not None:
+            count(g.principal)
         return None
 
 

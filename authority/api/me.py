@@ -45,7 +45,12 @@ RULES: Mapping[str, Rule] = {
 }
 """Who may call what. A token makes no tokens."""
 
-NOT_YOURS = {401: "Not signed in, or the token does not hold.", 403: "The token lacks the scope.", 404: "Not yours."}
+NOT_YOURS = {
+    401: "Not signed in, or the token does not hold.",
+    403: "The token lacks the scope.",
+    404: "Not yours.",
+    429: "Asked too often: wait as long as Retry-After says.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from authority.errors import AuthorityError
 
 
@@ -53,6 +55,16 @@ class SignInClosedError(PeopleError):
     def __init__(self, seconds: int) -> None:
         super().__init__(f"too many wrong passwords; try again in {-(-seconds // 60)} min, or sign in with a passkey")
         self.seconds = seconds
+
+
+class TooOftenError(PeopleError):
+    """A person, or a program of theirs, asks too often: come back after `seconds`."""
+
+    code = "too_often"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = math.ceil(seconds)
+        super().__init__(f"you ask too often; try again in {self.seconds} s")
 
 
 class PasswordWeakError(PeopleError):

@@ -45,6 +45,7 @@ from authority.people.errors import (
     SignInAgainError,
     SignInClosedError,
     TokenUnknownError,
+    TooOftenError,
 )
 from authority.refusals import NotFoundError, RefusalError
 from authority.web.amounts import AmountInvalidError
@@ -58,6 +59,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (ProofLinkUnknownError, 404),
     (ProofMissingError, 409),
     (SignInClosedError, 429),
+    (TooOftenError, 429),
     (BillUnknownError, 404),
     (PeriodUnknownError, 404),
     (LetterUnknownError, 404),

@@ -38,6 +38,7 @@ from authority.errors import AuthorityError
 from authority.language import reading
 from authority.language.reading import ENGLISH, said
 from authority.market.open_book import OpenBook
+from authority.people.errors import TooOftenError
 from authority.people.oidc import Provider
 from authority.people.sessions import form_token
 from authority.problems import problem
@@ -301,10 +302,14 @@ def _add_people(app: APIFlask, people: People) -> None:
     @app.errorhandler(AuthorityError)
     def refused(error: AuthorityError) -> Response:
         status, code = answers.status_of(error), getattr(error, "code", "server_error")
-        if not _wants_page():
-            return problem(status, code, said(str(error)))  # a page's script shows it; the API is read in English
+        after = error.seconds if isinstance(error, TooOftenError) else None
+        if not _wants_page():  # a page's script shows it; the API is read in English
+            return problem(status, code, said(str(error)), retry_after=after)
         title = answers.title_of(status)
-        return answers.page(render_template("error.html", status=status, title=title, message=str(error)), status)
+        answer = answers.page(render_template("error.html", status=status, title=title, message=str(error)), status)
+        if after is not None:
+            answer.headers["Retry-After"] = str(after)
+        return answer
 
     @app.errorhandler(DataError)
     def not_of_any_record(_: DataError) -> Response:

@@ -245,6 +245,31 @@ def test_one_host_has_one_ipv6_network_and_no_more_tries_for_all_its_addresses(s
     assert client.get("/invite/x", environ_overrides=straight).status_code == 429
 
 
+def test_nobody_fills_the_log_by_changing_the_same_again_and_again(site):
+    client, answers = site.client(MEMBER), []
+    for number in range(gate.CHANGES_AT_ONCE + 20):
+        act = "pause" if number % 2 else "resume"
+        answers.append(client.post("/me/trading", data=site.form(MEMBER, act=act)))
+    statuses = [answer.status_code for answer in answers]
+    assert 429 not in statuses[: gate.CHANGES_AT_ONCE]
+    assert statuses[-1] == 429
+    assert "you ask too often" in answers[-1].text.lower()
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= gate.CHANGE_SECONDS
+    assert client.get("/me").status_code == 200, "a person may look on"
+    assert site.client("other").post("/me/trading", data=site.form("other", act="pause")).status_code != 429
+
+
+def test_a_program_that_asks_without_end_is_told_to_wait(site):
+    client, scope = site.flask.test_client(), "energy:read"
+    ask = {"headers": {"Authorization": f"Bearer {site.tokens[scope]}"}}
+    answers = [client.get("/api/v1/me", **ask) for _ in range(gate.READS_AT_ONCE + 300)]
+    assert answers[0].status_code == 200
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert refused
+    assert (refused[0].status_code, refused[0].json["code"]) == (429, "too_often")
+    assert refused[0].headers["Retry-After"] == "1"
+
+
 @pytest.mark.parametrize("old", [sessions.FRESH_SECONDS, 86_400])
 def test_whoever_finds_an_open_browser_adds_or_removes_no_passkey(site, clock, old):
     client, headers = site.client(MEMBER), {"X-Form-Token": site.form(MEMBER)["form_token"]}
