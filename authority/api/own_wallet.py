@@ -41,7 +41,7 @@ from authority.operations.chain_state import MemberOnChain
 from authority.people.roles import MemberAccount
 from authority.refusals import NotFoundError
 from authority.settlement.by_hand import PLAIN
-from authority.settlement.chain import CONSUMPTION, CREDIT, ENERGY, FEED_IN, FROM_ACCOUNT, FROM_SEAT, common_accounts
+from authority.settlement.chain import CONSUMPTION, CREDIT, ENERGY, FEED_IN, FROM_ACCOUNT, FROM_SEAT
 from authority.settlement.views import book_view
 
 ACTS = ("place", "cancel", "deposit", "withdraw", "transfer", "retire")
@@ -421,7 +421,7 @@ def _instruction(
     client: ChainClient, program: str, name: str, args: dict[str, Any], named: dict[str, Pubkey]
 ) -> Instruction:
     """An instruction whose accounts are those given and the deployment's own."""
-    known = {**common_accounts(), **named}
+    known = {**programs.common_accounts(), **named}
     wanted = {item.name for item in client.idl(program).instruction(name).accounts}
     return client.instruction(program, name, args, {key: known[key] for key in known if key in wanted})
 

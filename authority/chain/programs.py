@@ -165,6 +165,28 @@ def book_address(epoch: int) -> Pubkey:
 # Solana's own programs
 
 
+@lru_cache(maxsize=1)
+def common_accounts() -> Mapping[str, Pubkey]:
+    """Addresses that many transactions name, by their names in the IDLs: what every lookup table begins with."""
+    return {
+        "config": config_address(),
+        "registry": registry_address(),
+        "oracle": oracle_authority(),
+        "market": market_address(),
+        "seats": seats_address(),
+        "energy_vault": energy_vault(),
+        "credit_vault": credit_vault(),
+        "energy_mint": energy_mint(),
+        "credit_mint": credit_mint(),
+        "mint_authority": mint_authority(),
+        "instructions": INSTRUCTIONS_SYSVAR,
+        "token_program": TOKEN_PROGRAM,
+        "system_program": SYSTEM_PROGRAM,
+        "energy_token_program": PROGRAM_IDS["energy_token"],
+        "trading_program": PROGRAM_IDS["trading"],
+    }
+
+
 def program_data_address(program: Pubkey) -> Pubkey:
     """Where an upgradeable program's ELF and upgrade authority are kept."""
     return _derive(UPGRADEABLE_LOADER, bytes(program))

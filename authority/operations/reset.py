@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authority.chain import programs
 from authority.chain.errors import ProgramError
 from authority.collector import held
 from authority.enrolment.registration import ChainDiffersError, ReadingsPendingError
@@ -17,7 +18,7 @@ from authority.operations import chain_state
 from authority.operations.chain_state import full_name, meter_of, meter_on_chain
 from authority.operations.desk import Desk, Done
 from authority.operations.errors import NothingHeldError
-from authority.settlement.chain import SettlementChain, common_accounts
+from authority.settlement.chain import SettlementChain
 from authority.settlement.lookup_tables import LookupTables
 from authority.store import metering
 from authority.store.metering import Frame, Meter
@@ -99,7 +100,9 @@ def _rebase(desk: Desk, done: Done, meter: Meter, record: Frame) -> None:
         desk.note(done, f"meter {name}", "goes on from its new registers already")
         return
     desk.log("meter_rebased", {"reading": record.log_index, "reason": desk.reason})
-    tables = LookupTables(desk.client, desk.operator, desk.app.store, list(common_accounts().values()), desk.app.clock)
+    tables = LookupTables(
+        desk.client, desk.operator, desk.app.store, list(programs.common_accounts().values()), desk.app.clock
+    )
     try:
         signature = SettlementChain(desk.client, desk.operator, tables).rebase(meter.meter_id, signed)
     except ProgramError as error:

@@ -17,7 +17,6 @@ from authority.settlement.chain import (
     FEED_IN,
     FROM_ACCOUNT,
     FROM_SEAT,
-    common_accounts,
 )
 
 MOST_AT_ONCE = 2**32 - 1
@@ -70,7 +69,7 @@ class Holder:
 def built(desk: Desk, program: str, name: str, args: Mapping[str, object], given: Mapping[str, Pubkey]) -> Instruction:
     """An instruction whose accounts are those given and the deployment's own, as far as the IDL names them."""
     operator = desk.operator.pubkey()
-    known = {**common_accounts(), "operator": operator, "payer": operator, **given}
+    known = {**programs.common_accounts(), "operator": operator, "payer": operator, **given}
     named = {item.name for item in desk.client.idl(program).instruction(name).accounts}
     return desk.client.instruction(program, name, dict(args), {key: known[key] for key in known if key in named})
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from typing import Any, TypeVar
 
 from solders.account import Account
@@ -573,7 +572,7 @@ class SettlementChain:
         None leaves an optional account out.
         """
         operator = public_key(self.operator)
-        known = {**common_accounts(), "operator": operator, "payer": operator, **(accounts or {})}
+        known = {**programs.common_accounts(), "operator": operator, "payer": operator, **(accounts or {})}
         named = self.client.idl(program).instruction(name).account_names
         given = {key: address for key, address in known.items() if key in named}
         return self.client.instruction(program, name, args or {}, given, remaining)
@@ -584,28 +583,6 @@ class SettlementChain:
 
     def _tables(self, instructions: Sequence[Instruction]) -> list[AddressLookupTableAccount]:
         return self.tables.holding({meta.pubkey for each in instructions for meta in each.accounts})
-
-
-@cache
-def common_accounts() -> Mapping[str, Pubkey]:
-    """Addresses that many transactions name, by their names in the IDLs: what every lookup table begins with."""
-    return {
-        "config": programs.config_address(),
-        "registry": programs.registry_address(),
-        "oracle": programs.oracle_authority(),
-        "market": programs.market_address(),
-        "seats": programs.seats_address(),
-        "energy_vault": programs.energy_vault(),
-        "credit_vault": programs.credit_vault(),
-        "energy_mint": programs.energy_mint(),
-        "credit_mint": programs.credit_mint(),
-        "mint_authority": programs.mint_authority(),
-        "instructions": programs.INSTRUCTIONS_SYSVAR,
-        "token_program": programs.TOKEN_PROGRAM,
-        "system_program": programs.SYSTEM_PROGRAM,
-        "energy_token_program": programs.PROGRAM_IDS["energy_token"],
-        "trading_program": programs.PROGRAM_IDS["trading"],
-    }
 
 
 def _units(orders: int) -> int:

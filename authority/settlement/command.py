@@ -18,6 +18,7 @@ from authority import heap
 from authority.app import App
 from authority.billing import credit_requests, payouts
 from authority.billing.turn import each_epoch
+from authority.chain import programs
 from authority.chain.client import ChainClient
 from authority.enrolment.approvals import Registrar
 from authority.enrolment.names import Names
@@ -29,7 +30,7 @@ from authority.log.nameless import require_nameless
 from authority.log.publish import publisher
 from authority.log.witness import Witness, Witnesses
 from authority.settlement import day_sums
-from authority.settlement.chain import SettlementChain, common_accounts
+from authority.settlement.chain import SettlementChain
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.store.lease import Lease
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace, beside: Sequence[Beside] = ()) -> int:
 def chain_for(app: App) -> SettlementChain:
     """The chain of a home, as settlement sees it."""
     client = ChainClient(app.home.rpc_url)
-    tables = LookupTables(client, app.home.operator, app.store, list(common_accounts().values()), app.clock)
+    tables = LookupTables(client, app.home.operator, app.store, list(programs.common_accounts().values()), app.clock)
     return SettlementChain(client, app.home.operator, tables)
 
 

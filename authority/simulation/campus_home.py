@@ -21,6 +21,7 @@ from solders.keypair import Keypair
 from sqlalchemy import select
 
 from authority.app import App
+from authority.chain import programs
 from authority.chain.deploy import Deployment, deploy
 from authority.enrolment import plan, requests
 from authority.enrolment.registration import Registration
@@ -32,7 +33,7 @@ from authority.log.publish import publisher
 from authority.market.credits import issue_credits
 from authority.market.policies import change_standing_order
 from authority.market.prices import prices_of
-from authority.settlement.chain import SettlementChain, common_accounts
+from authority.settlement.chain import SettlementChain
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.simulation import buildings, redo
@@ -86,7 +87,7 @@ class CampusHome:
         """The settlement worker, under the virtual clock; one wave after another, so that their order is given."""
         app, client = self.app, self.chain.client
         tables = LookupTables(
-            client, app.home.operator, app.store, list(common_accounts().values()), self.clock.seconds
+            client, app.home.operator, app.store, list(programs.common_accounts().values()), self.clock.seconds
         )
         return Worker(
             app.store,
@@ -106,6 +107,7 @@ class CampusHome:
         with self.chain.bank.together(), self.app.store.together():
             yield
             redo.write(self.app.home.path, self.app.store, self.chain.ledger)
+        redo.forget(self.app.home.path)
 
     def close(self) -> None:
         """Give store and ledger back."""

@@ -58,6 +58,11 @@ def write(path: Path, store: Store, ledger: Ledger) -> None:
     os.replace(fresh, path / REDO_NAME)
 
 
+def forget(path: Path) -> None:
+    """Both have committed: there is nothing to do again."""
+    (path / REDO_NAME).unlink(missing_ok=True)
+
+
 def apply(path: Path, store: Store, ledger: Ledger) -> None:
     """Give the ledger what it lacks; nothing where both stand at the same boundary."""
     if not (path / REDO_NAME).exists():

@@ -45,7 +45,9 @@ def blueprint(health: Health) -> Blueprint:
         """Prometheus's text."""
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {health.token}".encode()):
-            return Response("a token is needed: docs/OPERATIONS.md\n", 401, {"WWW-Authenticate": "Bearer"})
+            return Response(
+                "a token is needed: docs/OPERATIONS.md\n", 401, {"WWW-Authenticate": "Bearer"}, mimetype="text/plain"
+            )
         try:
             return Response(health.metrics.text(), content_type=CONTENT_TYPE)
         except SQLAlchemyError:

@@ -139,7 +139,7 @@ class HdlcLine(Link):
                 self._let_finish()
             self.retries, kept = 0, self.retries
             try:
-                self._converse(self.link.disconnect(), Disconnected)
+                self._converse(self.link.disconnect(), Disconnected, patient=False)
             finally:
                 self.retries = kept
         except (MeterError, DlmsError):
@@ -151,8 +151,11 @@ class HdlcLine(Link):
         while self._clock() < until and self.transport.read(SETTLE):
             pass
 
-    def _converse(self, data: bytes, wanted: type) -> None:
-        """Write, read, answer, until an event of the `wanted` kind has come."""
+    def _converse(self, data: bytes, wanted: type, *, patient: bool = True) -> None:
+        """Write, read, answer, until an event of the `wanted` kind has come.
+
+        Whoever is patient waits longer while something comes: not at the end, for a meter that speaks by itself.
+        """
         if data:
             self.transport.write(data)
         tries = 0
@@ -181,7 +184,7 @@ class HdlcLine(Link):
             if self.link.state == "connecting" and arrived and len(first) < FIRST_BYTES:
                 first += arrived
                 _require_silence(first)
-            if arrived and heard_in_try < BABBLE:
+            if patient and arrived and heard_in_try < BABBLE:
                 deadline = self._clock() + self.timeout
             done = False
             for event in self.link.receive(arrived) if arrived else self.link.flush():

@@ -28,7 +28,7 @@ def faults(browser: Any) -> list[str]:
     """Violations, what axe is not sure of, and whether the open page is wider than the screen."""
     browser.evaluate(SOURCE + ";null")
     found = browser.evaluate(RUN)
-    assert found["checks"] > 10
+    assert found["checks"] > 5, (browser.evaluate("location.href"), found)  # the least is a page that says one sentence
     return [*found["wrong"], *found["unsure"], *(["wider than the screen"] if is_wide(browser) else [])]
 
 

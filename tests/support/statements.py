@@ -83,6 +83,8 @@ def _reads_all(before: str, line: str, following: str) -> bool:
 
 
 def _finds_many(line: str) -> bool:
+    if "Bitmap Heap Scan" in line:
+        return False  # its index has a line of its own
     if any(index in line for index in (*OPEN, *GROUPS)) or "sqlite_autoindex" in line or "PRIMARY KEY" in line:
         return False
     return any(f"{way} {name}" in line for name in HISTORY for way in ("SCAN", "SEARCH", "on"))

@@ -35,7 +35,7 @@ from authority.market.clearing import Order, buyer_pays, clear, seller_gets
 from authority.market.policies import set_standing_order
 from authority.market.standing_orders import StandingOrder
 from authority.service.validator_command import home_genesis
-from authority.settlement.chain import SettlementChain, common_accounts
+from authority.settlement.chain import SettlementChain
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.store.metering import Frame, Gateway, Meter
@@ -531,7 +531,7 @@ class Campus:
     def worker(self, url: str | None = None, *, timeout: float = 120, **options: Any) -> Worker:
         client = ChainClient(url or self.validator.url, attempts=4, timeout=timeout)
         tables = LookupTables(
-            client, self.operator, self.app.store, list(common_accounts().values()), self.wall.seconds
+            client, self.operator, self.app.store, list(programs.common_accounts().values()), self.wall.seconds
         )
         chain = SettlementChain(client, self.operator, tables)
         options.setdefault("publish", publisher(self.home.network_id, self.home.receipt_key))

@@ -16,7 +16,7 @@ def filled(flask, text, number):
     for rule in flask.url_map.iter_rules():
         if not rule.arguments or rule.endpoint in ENDLESS:
             continue
-        numbers = {name for name, converter in rule._converters.items() if type(converter).__name__ == "_Number"}
+        numbers = {name for name, converter in rule._converters.items() if type(converter).__name__ == "_StoredInteger"}
         url = adapter.build(rule.endpoint, {name: 1 if name in numbers else text for name in rule.arguments})
         if numbers:
             url = url.replace("/1", f"/{number}", 1)

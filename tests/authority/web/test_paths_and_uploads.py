@@ -25,7 +25,7 @@ INJECTIONS = (
     "' OR 1=1 --",
     "1; DROP TABLE users",
     '"><script>x()</script>',
-    "{{ 7 * 7 }}",
+    "{{ 7919 * 7907 }}",
     "%s%n",
     "\x00",
     "é" * 3_000,
@@ -78,7 +78,7 @@ def test_what_is_typed_is_never_a_command(site: Any, text: str) -> None:
         answer = site.client(role).get(path, query_string=query)
         assert answer.status_code < 500, (path, text)
         assert "<script>x()" not in answer.text
-        assert "49" not in answer.text or "{{" not in text
+        assert "62615533" not in answer.text  # their product
     for role, path, fields in (
         (MEMBER, "/me/trading", {"act": "save", "sell_at": text}),
         (MEMBER, "/me/wallet", {"act": "own", "to": text}),
