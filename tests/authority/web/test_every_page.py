@@ -107,4 +107,4 @@ def test_axe_has_nothing_to_say_of_any_page_of_any_role(site: Any, tmp_path: Pat
                 look = "dark" if dark else "light"
                 faults += [((endpoint, role, width, look), fault) for fault in axe.faults(browser)]
                 axe.picture(browser, f"every-{endpoint}-{role}-{width}-{look}")
-    assert faults == []
+    assert not faults, "\n".join(f"{where}: {fault}" for where, fault in faults)
