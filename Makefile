@@ -160,4 +160,4 @@ lock: $(VENV)/.created ## Renew the lock files from the two pyproject.toml; KEEP
 	done
 
 clean: ## Remove what was made here (the demo's state too)
-	rm -rf $(VENV) build .demo demo-report.json .mypy_cache .ruff_cache .pytest_cache .hypothesis programs/target
+	rm -rf $(VENV) build .demo demo-report.json .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis programs/target

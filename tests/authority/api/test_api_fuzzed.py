@@ -28,7 +28,7 @@ ENDLESS = "stream"
 EXAMPLES = os.environ.get("API_EXAMPLES", "12")
 
 
-def asked(address: str, *words: str) -> subprocess.CompletedProcess[str]:
+def asked(address: str, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Schemathesis at a served application; the same requests each time."""
     command = [
         str(peer_programs.python("schemathesis").with_name("schemathesis")), "run", f"{address}/openapi.json",
@@ -36,7 +36,7 @@ def asked(address: str, *words: str) -> subprocess.CompletedProcess[str]:
         "--max-examples", EXAMPLES, "--seed", "1", "--workers", "1", "--request-timeout", "60", "--no-color",
         "--suppress-health-check", "all", "--exclude-path-regex", ENDLESS, "--continue-on-failure", *words,
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1_500)
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=1_500)
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_every_answer_to_a_program_is_described_and_none_is_a_fault(tmp_path: Pa
             owner = records.principal(session, person, "s", app.clock())
             token = tokens.make(session, owner, "fuzzed", list(SCOPES), 30, app.clock())[1]
         with served(site.flask) as address:
-            done = asked(address, "--header", f"Authorization: Bearer {token}")
+            done = asked(address, tmp_path, "--header", f"Authorization: Bearer {token}")
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     assert "No issues found" in done.stdout or "passed" in done.stdout
 
@@ -58,5 +58,5 @@ def test_every_answer_to_a_program_is_described_and_none_is_a_fault(tmp_path: Pa
 @pytest.mark.timeout(1_800)
 def test_every_answer_to_a_stranger_is_described_and_none_is_a_fault(tmp_path: Path) -> None:
     with opened(tmp_path, epochs=2) as site, served(site.flask) as address:
-        done = asked(address)
+        done = asked(address, tmp_path)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
