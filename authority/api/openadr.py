@@ -204,6 +204,7 @@ def blueprint(vtn: Vtn) -> APIBlueprint:
         200: {"description": "As the OpenADR 3.0.1 specification has it.", "content": {"application/json": {}}},
         400: "The query is wrong.",
         401: "Not signed in, or the token does not hold.",
+        429: "Asked too often: wait as long as Retry-After says.",
         503: "The validator does not answer.",
     }
     one: dict[int | str, Any] = {**answers, 404: "There is no such object."}

@@ -12,6 +12,7 @@ from kwh_site import opened
 from served import served
 from sqlalchemy import select
 
+from authority.api import gate
 from authority.people import records, tokens
 from authority.people.roles import SCOPES
 from authority.store.persons import Person
@@ -41,7 +42,11 @@ def asked(address: str, directory: Path, *words: str) -> subprocess.CompletedPro
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
-def test_every_answer_to_a_program_is_described_and_none_is_a_fault(tmp_path: Path) -> None:
+def test_every_answer_to_a_program_is_described_and_none_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "CHANGES_AT_ONCE", 100_000)
+    monkeypatch.setattr(gate, "READS_AT_ONCE", 100_000)
     with opened(tmp_path, epochs=2, members="ABCD", trades=True) as site:
         app = site.campus.app
         with app.store.write() as session:
