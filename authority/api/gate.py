@@ -130,14 +130,14 @@ def is_api() -> bool:
 def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
     """Put the gate before every view. KeyError for a route without a rule: it is found at the start, not in service."""
 
-    changes, reads = Bucket(CHANGES_AT_ONCE, CHANGE_SECONDS), Bucket(READS_AT_ONCE, READ_SECONDS)
+    changed, read = Bucket(CHANGES_AT_ONCE, CHANGE_SECONDS), Bucket(READS_AT_ONCE, READ_SECONDS)
 
     def count(who: Principal) -> None:
         """TooOftenError for a person who changes too much, for each change is in the log; or for a hasty program."""
         if request.method not in SAFE:
-            wait = changes.wait(who.pseudonym)
+            wait = changed.wait(who.pseudonym)
         else:
-            wait = 0.0 if who.scopes is None else reads.wait(who.session)
+            wait = 0.0 if who.scopes is None else read.wait(who.session)
         if wait > 0:
             raise TooOftenError(wait)
 
@@ -161,8 +161,7 @@ def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
             return problem(403, "scope_missing", detail)
         if request.method not in SAFE and g.principal.scopes is None and not _own_form(app):
             return _foreign()
-        if g.principal is not None:
-            count(g.principal)
+        count(g.principal)
         return None
 
 

@@ -21,6 +21,7 @@ from authority.api import days, espi
 from authority.api.asking import asking
 from authority.api.gate import ANY_SCOPE, Rule
 from authority.api.market import Market
+from authority.api.me import NOT_YOURS
 from authority.app import App
 from authority.billing.calendar import midnight
 from authority.billing.money import MICRO_DIGITS, Currency
@@ -203,8 +204,8 @@ def blueprint(vtn: Vtn) -> APIBlueprint:
     answers: dict[int | str, Any] = {
         200: {"description": "As the OpenADR 3.0.1 specification has it.", "content": {"application/json": {}}},
         400: "The query is wrong.",
-        401: "Not signed in, or the token does not hold.",
-        429: "Asked too often: wait as long as Retry-After says.",
+        401: NOT_YOURS[401],
+        429: NOT_YOURS[429],
         503: "The validator does not answer.",
     }
     one: dict[int | str, Any] = {**answers, 404: "There is no such object."}
