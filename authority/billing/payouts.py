@@ -237,9 +237,8 @@ def cancel(app: App, batch: int, *, actor: str) -> int:
 
 def _mark_ordered(session: Session, redeemed: Iterable[int | None], *, ordered: bool) -> None:
     """Keep with the credits that were taken back (the leaves of their acts) whether they are ordered to be paid."""
-    for leaf in redeemed:
-        if leaf is not None:
-            session.execute(update(CreditEntry).where(CreditEntry.log_index == leaf).values(ordered=ordered))
+    leaves = [leaf for leaf in redeemed if leaf is not None]
+    session.execute(update(CreditEntry).where(CreditEntry.log_index.in_(leaves)).values(ordered=ordered))
 
 
 def file_of(app: App, batch: int, form: str | None = None) -> tuple[bytes, str]:
