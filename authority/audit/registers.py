@@ -195,7 +195,8 @@ class Registers(Part):
             self.members[data["after"]].add(meter)
         meter.user = data["after"]
         meter.generation += 1
-        meter.user_since = meter.generation
+        if not data["boundary"]:
+            meter.user_since = meter.generation
 
     # The end
 

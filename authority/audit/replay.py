@@ -113,6 +113,11 @@ class _Meter:
         self.lost = False
         self.doubt |= self.flags & (DOUBTFUL | FLAG_REGISTER_RESET)
 
+    def begin_with_user(self) -> None:
+        """After a long silence before it changed hands, a meter's next reading is where its user's registers begin."""
+        if not self.known:
+            self.mark_settled()
+
     def mark_settled(self) -> None:
         self.settled, self.settled_end, self.settled_changes = self.registers, self.interval_end, self.changes
         self.doubt, self.carried = self.flags & DOUBTFUL if self.doubt else 0, NO_REGISTERS
@@ -350,7 +355,9 @@ class Replay(Part):
         meter.changes += 1
         self._of_user[meter.user].remove(meter)
         self._settling.pop(meter.user, None)
-        meter.user_since, meter.user = meter.changes, data["after"]
+        meter.user = data["after"]
+        if not data["boundary"]:
+            meter.user_since = meter.changes
         self._give(meter)
 
     def _registered(self, data: Mapping[str, Any]) -> _Meter:
@@ -392,10 +399,11 @@ class Replay(Part):
             meter.settled = registers
         if found is not None:
             meter.read(found)
-            return
-        meter.interval_end, meter.sequence, meter.registers = end, sequence, registers
-        meter.flags, meter.hash = flags, b""
-        meter.doubt |= flags & DOUBTFUL
+        else:
+            meter.interval_end, meter.sequence, meter.registers = end, sequence, registers
+            meter.flags, meter.hash = flags, b""
+            meter.doubt |= flags & DOUBTFUL
+        meter.begin_with_user()
 
     def _on_meter_rebased(self, data: Mapping[str, Any], landed: Landed) -> None:
         registers = tuple(data["after"])
@@ -413,6 +421,7 @@ class Replay(Part):
         if found is not None:
             meter.read(found)
         meter.settled = registers
+        meter.begin_with_user()
 
     def _on_surplus_settled(self, data: Settled, _: Landed) -> None:
         wallet = data.wallet

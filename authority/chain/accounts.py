@@ -330,7 +330,9 @@ class Meter(ProgramAccount):
     staged_from: int
     """Epoch from which the staged storage and nameplate hold; 0 where nothing is staged."""
     user_since: int
-    """`generation` with which it came to its user: what was settled under an earlier one was another's."""
+    """`generation` with which it came to its user after a long silence: what was settled under an earlier one was
+    another's.
+    """
 
     @classmethod
     def of(cls, v: tuple[Any, ...]) -> Meter:

@@ -323,20 +323,22 @@ def _reassign(desk: Desk, done: Done, meter: Meter, member: User, *, last: bool)
 
 
 def _tell_unread(desk: Desk, done: Done, what: str, on_chain: MeterOnChain) -> None:
-    """Say where a meter was silent before it changes hands: what it drew meanwhile is neither member's by the chain.
+    """Say where a meter was silent for long before it changes hands: what it draws until its next reading is nobody's.
 
-    Whoever moves out could pull its gateway's plug a month before.
+    Whoever moves out could pull its gateway's plug a month before. What was settled within the last netting_epochs goes
+    on from there as the new member's (reassign_meter), and nothing is lost.
     """
     if on_chain.state is None or not on_chain.state.interval_end or on_chain.meter.role is MeterRole.SUBMETER:
         return
     config = desk.config()
     first, end = on_chain.state.interval_end // config.epoch_seconds, desk.epoch()
-    if end - first > config.parameters.netting_epochs:
+    silent = desk.client.clock().unix_timestamp - on_chain.state.interval_end
+    if silent > config.parameters.netting_epochs * config.epoch_seconds:
         desk.note(
             done,
             what,
-            f"was not read in epochs {first} to {end - 1}: what it drew in them is billed to nobody, unless you enter "
-            "it for the former member (authority billing estimate add)",
+            f"was not read in epochs {first} to {end - 1}: what it drew in them, and until its next reading, is billed "
+            "to nobody, unless you enter it (authority billing estimate add)",
         )
 
 

@@ -27,7 +27,7 @@ from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.chain.client import Outgoing
 from authority.chain.deploy import PROGRAM_DATA_HEADER_SIZE, ProgramDiffersError, check_program
-from authority.chain.errors import ChainError, NotDeployedError
+from authority.chain.errors import ChainError, InstructionFailedError, NotDeployedError
 from authority.operations.desk import Desk, Done
 from authority.operations.errors import NotAnnouncedError, NotDueError, OtherArtifactError, WrongKeyError
 from authority.operations.handover import LOADER, upgrade_authority
@@ -42,7 +42,7 @@ WRITES_AT_ONCE = 16
 SLOT_SECONDS = 0.4
 LEAST_EXTENSION = 10_240
 """Bytes: the loader gives a program no less more room at once."""
-_INITIALIZE_BUFFER, _WRITE, _UPGRADE, _EXTEND = 0, 1, 3, 6
+_INITIALIZE_BUFFER, _WRITE, _UPGRADE, _EXTEND, _EXTEND_CHECKED = 0, 1, 3, 6, 9
 _RENT = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
 
 
@@ -215,7 +215,7 @@ def _upgrade(desk: Desk, name: str) -> str:
     buffer = _filled_buffer(desk, elf, authority)
     missing = len(elf) - len(_elf(desk, name))
     if missing > 0:
-        desk.send(_extend(program, data, desk.operator.pubkey(), max(missing, LEAST_EXTENSION)))
+        _extend(desk, program, authority, max(missing, LEAST_EXTENSION))
         _wait_for_a_slot(desk)  # the loader changes a program once in a slot
     accounts = [
         AccountMeta(data, is_signer=False, is_writable=True),
@@ -235,14 +235,28 @@ def _wait_for_a_slot(desk: Desk) -> None:
         time.sleep(SLOT_SECONDS / 4)
 
 
-def _extend(program: Pubkey, data: Pubkey, payer: Pubkey, size: int) -> Instruction:
-    accounts = [
-        AccountMeta(data, is_signer=False, is_writable=True),
+def _extend(desk: Desk, program: Pubkey, authority: Keypair, size: int) -> None:
+    """Give a program `size` bytes more room.
+
+    Loaders with the feature enable_extend_program_checked (Agave's) want the upgrade authority's signature and refuse
+    the older instruction as InvalidInstructionData; those without it refuse the newer one likewise.
+    """
+    before = [
+        AccountMeta(programs.program_data_address(program), is_signer=False, is_writable=True),
         AccountMeta(program, is_signer=False, is_writable=True),
-        AccountMeta(programs.SYSTEM_PROGRAM, is_signer=False, is_writable=False),
-        AccountMeta(payer, is_signer=True, is_writable=True),
     ]
-    return Instruction(LOADER, struct.pack("<II", _EXTEND, size), accounts)
+    after = [
+        AccountMeta(programs.SYSTEM_PROGRAM, is_signer=False, is_writable=False),
+        AccountMeta(desk.operator.pubkey(), is_signer=True, is_writable=True),
+    ]
+    signed = AccountMeta(authority.pubkey(), is_signer=True, is_writable=False)
+    try:
+        checked = struct.pack("<II", _EXTEND_CHECKED, size)
+        desk.send(Instruction(LOADER, checked, [*before, signed, *after]), signers=[authority])
+    except InstructionFailedError as error:
+        if error.name != "InvalidInstructionData":
+            raise
+        desk.send(Instruction(LOADER, struct.pack("<II", _EXTEND, size), [*before, *after]))
 
 
 def _seed(authority: Pubkey, elf: bytes) -> str:

@@ -227,6 +227,11 @@ _LOADER: Final = {
         "extendProgram", "programDataAccount programAccount systemProgram? payerAccount?", (("additionalBytes", _U32),)
     ),
     7: _Shape("setAuthorityChecked", "account authority newAuthority"),
+    9: _Shape(
+        "extendProgramChecked",
+        "programDataAccount programAccount authority systemProgram? payerAccount?",
+        (("additionalBytes", _U32),),
+    ),
 }
 
 _TABLES: Final = {

@@ -471,7 +471,8 @@ class Model:
             self._take(self.users[taker], name, meter)
         meter.user = taker
         meter.generation += 1
-        meter.user_since = meter.generation
+        if self.time - state.settled_end > self.in_force(self.epoch)["netting_epochs"] * self.epoch_seconds:
+            meter.user_since = meter.generation
 
     def replace_meter_key(self, name: str, key: int, first_sequence: int, map_: int) -> None:
         """map_: the one under which the new key's proof of possession was signed."""
@@ -582,6 +583,7 @@ class Model:
         else:
             state.settled = reading.registers
         self._record(meter, state, reading)
+        self._begin_with_user(name)
 
     def rebase(self, name: str, reading: Reading) -> None:
         need(name in self.meters, "NotAMeter")
@@ -594,6 +596,12 @@ class Model:
         state.carried = state.risen()
         self._record(meter, state, reading)
         state.settled = state.registers
+        self._begin_with_user(name)
+
+    def _begin_with_user(self, name: str) -> None:
+        """After a long silence before it changed hands, a meter's next reading is where its user's registers begin."""
+        if not self._known(name):
+            self.states[name].settle(self.meters[name].generation)
 
     def _steps(self, meter: Meter, state: State, reading: Reading) -> None:
         first = state.interval_end // self.epoch_seconds

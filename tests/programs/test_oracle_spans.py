@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -69,6 +70,14 @@ def settle_idle(campus: Campus, member: Member, meter: SimulatedMeter, /, **acco
         "meter_state": meter.state,
     }
     return campus.send(campus.instruction("oracle", "settle_idle_meter", {}, named | accounts))
+
+
+def rebase(campus: Campus, meter: SimulatedMeter, boundary: int, registers: Sequence[int]) -> Outcome:
+    """Go on from these registers (Wh), by a reading that says so."""
+    meter.registers = list(registers)
+    frame = meter.read(boundary, flags=FLAG_REGISTER_RESET, register_epoch=meter.register_epoch + 1)
+    named = {"operator": campus.operator.pubkey(), "meter": meter.meter, "meter_state": meter.state}
+    return campus.send(programs.ed25519_frames([frame]), campus.instruction("oracle", "rebase_meter", {}, named))
 
 
 def reassign(campus: Campus, meter: SimulatedMeter, giver: Member, taker: Member) -> Outcome:
@@ -156,13 +165,9 @@ def test_a_rebase_keeps_what_the_old_registers_had_risen_by(campus: Campus, flat
     load = flat.load
     campus.set_time(campus.boundary(9))
     campus.submit((load, load.read(campus.boundary(8), 0, 4_000)))
-    for n, registers in ((9, [0, 25, 0, 0]), (10, [0, 5, 0, 0])):  # exchanged twice
+    for n, registers in ((9, (0, 25, 0, 0)), (10, (0, 5, 0, 0))):  # exchanged twice
         campus.set_time(campus.boundary(n))
-        load.registers = list(registers)
-        frame = load.read(campus.boundary(n), flags=FLAG_REGISTER_RESET, register_epoch=load.register_epoch + 1)
-        named = {"operator": campus.operator.pubkey(), "meter": load.meter, "meter_state": load.state}
-        rebase = campus.instruction("oracle", "rebase_meter", {}, named)
-        campus.send(programs.ed25519_frames([frame]), rebase)
+        rebase(campus, load, campus.boundary(n), registers)
     campus.set_time(campus.boundary(11))
     campus.submit((load, load.read(campus.boundary(11), 0, 300)))
     event = campus.settle(flat.member, campus.boundary(11), load).event("SurplusSettled")
@@ -200,12 +205,64 @@ def test_what_a_meter_drew_since_its_first_reading_is_booked(campus: Campus, fla
     assert account(campus, member)["withdrawn"] - before == 900
 
 
+# A meter changes hands
+
+
 def test_a_meter_brings_its_next_owner_nothing_of_the_one_before(campus: Campus, flat: Flat) -> None:
+    """It was silent for long before: what it drew until its next reading is nobody's, and the command says so."""
     bob = campus.register_user("bob")
     campus.add_meter(bob, "bobs submeter", "submeter")  # opens the EnergyAccount
+    campus.set_time(campus.boundary(7))
     reassign(campus, flat.load, flat.member, bob)
     campus.round(bob, campus.boundary(9), (flat.load, (0, 5_000)))
     assert account(campus, bob)["withdrawn"] == 0
+    campus.round(bob, campus.boundary(10), (flat.load, (0, 70)))
+    assert (account(campus, bob)["withdrawn"], flat.withdrawn) == (70, 1_000)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_what_a_meter_draws_after_a_handover_is_its_next_owners(campus: Campus, flat: Flat, late: int) -> None:
+    """However long it is silent then, where the handover came within netting_epochs of its settlement."""
+    bob = campus.register_user("bob")
+    campus.add_meter(bob, "bobs submeter", "submeter")
+    campus.set_time(campus.boundary(2 + campus.parameters["netting_epochs"]) + late)
+    reassign(campus, flat.load, flat.member, bob)
+    campus.round(bob, campus.boundary(40), (flat.load, (0, 5_000)))
+    assert account(campus, bob)["withdrawn"] == (0 if late else 5_000)
+    campus.round(bob, campus.boundary(41), (flat.load, (0, 70)))
+    assert (account(campus, bob)["withdrawn"], flat.withdrawn) == (70 if late else 5_070, 1_000)
+
+
+@pytest.mark.parametrize("settled_at_handover", [False, True])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_next_owner_gains_nothing_by_holding_its_own_meter_back(
+    campus: Campus, flat: Flat, known: bool, settled_at_handover: bool
+) -> None:
+    """While one of its meters is silent, none is settled; the one that changed hands goes on counting."""
+    bob = campus.register_user("bob")
+    own = campus.add_meter(bob, "bobs load", "load")
+    campus.round(bob, campus.boundary(1), (own, (0, 0)))
+    if settled_at_handover:
+        campus.round(bob, campus.boundary(2), (own, (0, 0)))
+    campus.set_time(campus.boundary(3 if known else 7))
+    reassign(campus, flat.load, flat.member, bob)
+    for n in range(8, 20):
+        campus.set_time(campus.boundary(n))
+        campus.submit((flat.load, flat.load.read(campus.boundary(n), 0, 100)))
+    campus.submit((own, own.read(campus.boundary(19), 0, 30)))
+    campus.settle(bob, campus.boundary(19), own, flat.load)
+    assert account(campus, bob)["withdrawn"] == 30 + 100 * (12 if known else 11)
+
+
+def test_a_reset_as_the_first_reading_after_a_handover_brings_nothing_of_the_one_before(
+    campus: Campus, flat: Flat
+) -> None:
+    bob = campus.register_user("bob")
+    campus.add_meter(bob, "bobs submeter", "submeter")
+    campus.set_time(campus.boundary(7))
+    reassign(campus, flat.load, flat.member, bob)
+    campus.set_time(campus.boundary(9))
+    rebase(campus, flat.load, campus.boundary(9), (0, 500, 0, 0))
     campus.round(bob, campus.boundary(10), (flat.load, (0, 70)))
     assert (account(campus, bob)["withdrawn"], flat.withdrawn) == (70, 1_000)
 

@@ -186,6 +186,28 @@ def test_a_meter_that_changes_hands_and_a_storage_that_grows_are_followed(campus
     assert campus.energy("D").discharged > 0
 
 
+@pytest.mark.parametrize("silent", [1, 6])
+def test_a_meter_that_changes_hands_after_a_silence_is_followed(campus: Any, verify: Any, silent: int) -> None:
+    """D's load goes to A within netting_epochs or after more, and A holds a meter of its own back then."""
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    campus.run_epoch(worker)
+    for _ in range(silent):
+        campus.run_epoch(worker, but=("D.load",))
+    drawn, load = campus.energy("A").withdrawn, campus.meters["D.load"].meter_id
+    campus.do(
+        "registry", "reassign_meter", {}, meter=programs.meter_address(load),
+        from_user=programs.user_address(campus.wallets["D"]), to_user=programs.user_address(campus.wallets["A"]),
+        meter_state=programs.meter_state_address(load),
+    )  # fmt: skip
+    for _ in range(3):
+        campus.run_epoch(worker, but=("A.load",))
+    campus.run_epoch(worker)
+    # The load was read four times since; where nobody knows whose the first rise was, it is nobody's. A's own is netted.
+    assert campus.energy("A").withdrawn - drawn == 2_600 * (4 if silent == 1 else 3)
+    assert verify()["problems"] == []
+
+
 @pytest.mark.finding("chain-4")
 @pytest.mark.parametrize("resolved", ["voided", "released", "held"])
 def test_a_held_reading_that_was_carried_is_found_however_it_ends(campus: Any, verify: Any, resolved: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campus_fixtures import campus
+from campus_fixtures import agave_campus, campus
 from whole_campus import Campus
 
 from authority.chain.artifacts import artifacts_directory, program_bytes
@@ -19,7 +19,7 @@ from authority.chain.deploy import check_programs
 from authority.cli import main
 from authority.operations.upgrade import BUFFER_HEADER_SIZE, buffer_address
 
-__all__ = ["campus"]
+__all__ = ["agave_campus", "campus"]
 
 Commanded = Callable[..., tuple[int, dict[str, Any], str]]
 
@@ -83,6 +83,14 @@ def upgraded_whole(campus: Campus, command: Commanded) -> None:
 def test_an_upgrade_is_announced_carried_out_and_compared(campus: Campus, command: Commanded, release: Path) -> None:
     upgraded_whole(campus, command)
     assert campus.audit() == 0
+
+
+@pytest.mark.agave
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_agave_takes_an_upgrade_too(agave_campus: Campus, capsys: pytest.CaptureFixture[str], release: Path) -> None:
+    upgraded_whole(agave_campus, commanded(agave_campus, capsys))
+    assert agave_campus.audit() == 0
 
 
 def test_an_upgrade_that_was_killed_goes_on(campus: Campus, command: Commanded, release: Path) -> None:

@@ -267,6 +267,12 @@ impl Parameters {
     /// Greatest billing period: a year of 15-minute epochs, or 10 days of the shortest.
     pub const MAX_BILLING_PERIOD_EPOCHS: u32 = 366 * 96;
 
+    /// The longest span that is netted, in seconds.
+    #[inline(always)]
+    pub fn longest_netted(&self, epoch_seconds: Seconds) -> i64 {
+        self.netting_epochs as i64 * epoch_seconds.0 as i64
+    }
+
     /// Refuse parameters out of bounds, each bound with an error of its own.
     pub fn check(&self, epoch_seconds: Seconds) -> Result<()> {
         use GovernanceError as E;

@@ -239,7 +239,7 @@ pub struct Meter {
     pub staged_nameplate: Watts,
     /// Epoch from which the staged storage and nameplate hold; 0 where nothing is staged.
     pub staged_from: Epoch,
-    /// `generation` with which it came to its user: what was settled under an earlier one was another's.
+    /// `generation` with which it came to its user after a long silence: what was settled under an earlier one was another's.
     pub user_since: u16,
     /// Zero.
     pub padding: [u8; 6],

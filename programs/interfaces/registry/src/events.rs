@@ -177,7 +177,7 @@ pub struct MeterReassigned {
     pub before: Address,
     /// Wallet of the user now.
     pub after: Address,
-    /// The settled boundary at which it happened.
+    /// The settled boundary from which on what it draws is the new user's; 0 where it was silent for long, and its next reading is that.
     pub boundary: UnixTime,
 }
 

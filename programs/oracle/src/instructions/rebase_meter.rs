@@ -1,7 +1,7 @@
 //! Go on from other registers, after a meter's reset or exchange: by a record that the meter's key signed and that says so.
 
 use {
-    super::submit_readings::{record_reading, rules, verified_frames},
+    super::submit_readings::{begin_with_user, record_reading, rules, verified_frames},
     crate::record::{SignedRecord, FLAG_REGISTER_RESET, FRAME},
     anchor_lang::{address_eq, prelude::*},
     campus_common::{log, Checked, CheckedMut, Foreign, Signatory, INSTRUCTIONS_SYSVAR},
@@ -59,6 +59,7 @@ impl RebaseMeter {
         }
         record_reading(state, meter, record, frame);
         state.settled = state.registers;
+        begin_with_user(state, meter);
         log(&MeterRebased {
             meter: state.meter,
             interval_end: state.interval_end,

@@ -119,8 +119,8 @@ impl SettleSurplus {
         let parameters = config.parameters(last_epoch);
         let mut gathered = Gathered { sums: Sums::default(), seen: 0, undoubted: true };
         gathered.gather(&mut further, user, &Boundaries { before: account.boundary, boundary, last_epoch })?;
-        let length = (boundary.0 - account.boundary.0) as u64;
-        let longest = parameters.netting_epochs as u64 * config.epoch_seconds.0 as u64;
+        let length = boundary.0 - account.boundary.0;
+        let longest = parameters.longest_netted(config.epoch_seconds);
         let kind = if account.boundary.0 == 0 {
             SpanKind::Baseline
         } else if length > longest {
@@ -284,7 +284,8 @@ impl Gathered {
 }
 
 /// Whether `settled` is this member's: the registers at the last settlement or, before there is one, at the first reading. A meter changes hands
-/// without a reading or where all are settled, so what was never settled was read for the member that it has.
+/// without a reading or where all are settled, so what was never settled was read for the member that it has; and where it was silent for long
+/// before it changed hands, only its next reading is.
 #[inline(always)]
 pub(crate) fn is_known(state: &MeterState, meter: &Meter) -> bool {
     state.settled_end.0 == 0 || state.generation >= meter.user_since

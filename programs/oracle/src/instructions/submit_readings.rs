@@ -4,6 +4,7 @@
 //! else, and nobody skips a boundary by carrying a later reading first.
 
 use {
+    super::settle_surplus::{is_known, mark_settled},
     crate::record::{Rules, SignedRecord, FLAG_REGISTER_RESET, FRAME, RECORD},
     anchor_lang::{address_eq, prelude::*, TryAccounts},
     campus_common::{
@@ -129,6 +130,9 @@ fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME
         state.settled = state.registers;
     }
     let baseline = state.settled_end.0 == 0 || state.generation != meter.generation;
+    if baseline {
+        begin_with_user(state, meter);
+    }
     log(&ReadingAccepted {
         meter: state.meter,
         interval_end: state.interval_end,
@@ -148,6 +152,14 @@ pub(crate) fn meter_of<'a>(state: &MeterState, view: &'a AccountView) -> Result<
         return Err(OracleError::StateOfAnotherMeter.into());
     }
     borrow_known(view)
+}
+
+/// Where the meter's user got it after a long silence, have the first reading since mark where that user's registers begin.
+#[inline(always)]
+pub(crate) fn begin_with_user(state: &mut MeterState, meter: &Meter) {
+    if !is_known(state, meter) {
+        mark_settled(state, meter);
+    }
 }
 
 /// Move the state on to this record.

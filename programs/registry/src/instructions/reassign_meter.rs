@@ -4,7 +4,7 @@
 use {
     crate::loaders::{kinds_of, raise_generation, require_not_closed},
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, Checked, CheckedMut, Signatory},
+    campus_common::{log, now, units::UnixTime, Checked, CheckedMut, Signatory},
     governance_interface::{Config, Operator, Pause},
     oracle_interface::MeterState,
     registry_interface::{events::MeterReassigned, Meter, RegistryError, User},
@@ -52,10 +52,18 @@ impl ReassignMeter {
             from.remove_meter(role, source, meter.slot)?;
             meter.slot = to.add_meter(role, source)?;
         }
-        log(&MeterReassigned { meter_id: meter.meter_id, before: from.member, after: to.member, boundary: state.settled_end });
+        // Where it was settled just now, its registers are known, and whatever they rise by from there on is the new user's. Where it was
+        // silent for long, what it drew meanwhile is not the new user's, whose registers begin with the next reading.
+        let now = now()?;
+        let longest = self.config.parameters(self.config.epoch(now)).longest_netted(self.config.epoch_seconds);
+        let known = now.0 - state.settled_end.0 <= longest;
+        let boundary = if known { state.settled_end } else { UnixTime(0) };
+        log(&MeterReassigned { meter_id: meter.meter_id, before: from.member, after: to.member, boundary });
         meter.user = to.member;
         raise_generation(meter)?;
-        meter.user_since = meter.generation;
+        if !known {
+            meter.user_since = meter.generation;
+        }
         Ok(())
     }
 }
