@@ -91,6 +91,14 @@ INTEGERS = frozenset([tag for tag, (code, _) in _FIXED.items() if tag != BOOLEAN
 """The types of whole numbers that a scaler can be applied to."""
 
 
+_SCALED_HEAD = bytes((STRUCTURE, 3, OCTET_STRING, 6))
+_TWO = STRUCTURE << 8 | 2
+_SCALED = {
+    tag: (f">6sB{_FIXED[tag][0][-1]}HBbBB", 17 + _FIXED[tag][1])
+    for tag in (INT16, UINT16, INT32, UINT32, INT64, UINT64)
+}
+"""{code, number, {scaler, unit}}: by the number's tag the format from the code on, and the size of the whole."""
+
 _STRUCT_ERROR: type[Exception] = getattr(struct, "error", ValueError)  # MicroPython has none of its own
 _unpack_from = struct.unpack_from
 
@@ -131,7 +139,8 @@ def decode(data: bytes, position: int = 0, depth: int = 0, tag: int | None = Non
 
     Where a compact array has stated the type already, `tag` is given and does not stand in `data`.
 
-    One loop over the values, with the lists that are still open on a stack: telegrams are decoded by the thousand.
+    One loop over the values, with the lists that are still open on a stack: telegrams are decoded by the thousand. What
+    telegrams hold most, {code, number, {scaler, unit}}, is taken by itself.
     """
     size = len(data)
     items: list[Data] = []  # of the innermost open list, which still wants `due` more
@@ -143,6 +152,13 @@ def decode(data: bytes, position: int = 0, depth: int = 0, tag: int | None = Non
             if position >= size:
                 raise _cut("a value", position)
             tag = data[position]
+            if due > 1 and tag == STRUCTURE and len(stack) + depth < MAX_DEPTH - 1:
+                before = len(items)
+                position = _decode_scaled(data, position, items, due - 1)
+                if len(items) > before:
+                    due -= len(items) - before
+                    tag = None
+                    continue
             position += 1
         fixed = _FIXED.get(tag)
         value: Any
@@ -205,6 +221,25 @@ def decode(data: bytes, position: int = 0, depth: int = 0, tag: int | None = Non
         else:
             return (tag, value), position
         tag = None
+
+
+def _decode_scaled(data: bytes, position: int, items: list[Data], most: int) -> int:
+    """Take in so many {code, number, {scaler, unit}} as stand one after another, but no more than `most`; the position
+    after them. What is cut short or otherwise wrong is left to the caller."""
+    size = len(data)
+    for _ in range(most):
+        if data[position : position + 4] != _SCALED_HEAD or position + 10 >= size:
+            break
+        tag = data[position + 10]
+        form = _SCALED.get(tag)
+        if form is None or position + form[1] > size:
+            break
+        code, tag, number, two, byte, scaler, enum, unit = _unpack_from(form[0], data, position + 4)
+        if two != _TWO or byte != INT8 or enum != ENUM:
+            break
+        items.append((STRUCTURE, [(OCTET_STRING, code), (tag, number), (STRUCTURE, [(INT8, scaler), (ENUM, unit)])]))
+        position += form[1]
+    return position
 
 
 def decode_all(data: bytes) -> Data:

@@ -94,11 +94,13 @@ def unit_text(number: int) -> str | None:
 def scaled_text(value: int, scaler: int) -> str:
     """`value` times ten to the `scaler`, exactly, without an exponent: `scaled_text(1234567, -3)` is `1234.567`."""
     if scaler >= 0:
-        return str(value) + "0" * scaler if value else "0"
-    digits = str(abs(value))
+        return str(value) + "0" * scaler if value and scaler else str(value)
+    if value < 0:
+        return "-" + scaled_text(-value, scaler)
+    digits = str(value)
     if len(digits) <= -scaler:
         digits = "0" * (1 - scaler - len(digits)) + digits
-    return ("-" if value < 0 else "") + digits[:scaler] + "." + digits[scaler:]
+    return digits[:scaler] + "." + digits[scaler:]
 
 
 def exact_text(text: str) -> str:

@@ -61,6 +61,7 @@ _BINARY = INTEGERS - {axdr.BCD}
 _NUMBERS = INTEGERS | {axdr.FLOAT32, axdr.FLOAT64}
 _WIDE = _NUMBERS - {INT8, UINT8, ENUM, axdr.BCD}
 """Numbers too wide for an attribute's number, a status or a unit."""
+_WIDE_INTEGERS = _WIDE & INTEGERS
 
 
 class Reading:
@@ -240,13 +241,16 @@ def _scale_by_layout(items: list[Data], found: Interpretation) -> None:
         if reading.unit is not None:
             return
     scales = coded_scales(items)
+    if not scales:
+        return
+    count = len(items)
     for name, reading in found.values.items():
         # The channel (group B) is the meter's own choice.
         scale = scales.get(name) or scales.get(name.partition(":")[2])
-        if scale is not None and reading.value and len(items) <= scale[2]:
-            if reading.value.isdigit() and int(reading.value) > scale[3]:
-                continue
-            found.values[name] = Reading(_rescaled(reading.value, scale[0]), scale[1])
+        text = reading.value
+        if scale is None or not text or count > scale[2] or (text.isdigit() and int(text) > scale[3]):
+            continue
+        found.values[name] = Reading(_rescaled(text, scale[0]) if scale[0] else text, scale[1])
 
 
 def _with_codes_of_six(items: list[Data]) -> tuple[int, list[Data]]:
@@ -310,20 +314,32 @@ def _store(found: Interpretation, code: bytes, value: Data, scaler: int, unit: i
     found.values[name] = Reading(text, unit_text(unit))
 
 
+def _scaled(items: list[Data], found: Interpretation) -> bool:
+    """Take in {code, number, {scaler, unit}}, the most common of all; False where the list is something else."""
+    if len(items) != 3:
+        return False
+    (tag, code), (kind, number), scale = items
+    if kind not in INTEGERS or tag != OCTET_STRING or len(code) != 6 or code[0] >= 16 or not _is_scaler_unit(scale):
+        return False
+    (_, scaler), (_, unit) = scale[1]
+    text = scaled_text(number, scaler) if kind in _BINARY else text_of(items[1], scaler)
+    found.values[obis_text(code)] = Reading(text, unit_text(unit))
+    return True
+
+
 def _walk(items: list[Data], found: Interpretation) -> None:
     """A list: an item of its own, values one after another, a header with values, or more lists."""
-    if len(items) == 3 and items[1][0] in INTEGERS and _is_code(items[0]) and _is_scaler_unit(items[2]):
-        scaler, unit = items[2][1]
-        _store(found, items[0][1], items[1], scaler[1], unit[1])  # the most common of all, so without further ado
+    if _scaled(items, found):
         return
     codes = 0
     lists = 0
     for item in items:
-        if _is_code(item):
-            codes += 1
-        elif item[0] in _LISTS:
+        tag, value = item
+        if tag == OCTET_STRING:
+            codes += len(value) == 6 and value[0] < 16  # _is_code, thousands of times a second
+        elif tag in _LISTS:
             lists += 1
-        elif item[0] == axdr.COMPACT_ARRAY:
+        elif tag == axdr.COMPACT_ARRAY:
             _walk([(ARRAY, it[1][1]) if it[0] == axdr.COMPACT_ARRAY else it for it in items], found)
             return
     # The values after a header may be codes themselves, so it is looked for first.
@@ -336,7 +352,7 @@ def _walk(items: list[Data], found: Interpretation) -> None:
         return
     for item in items:
         if item[0] in _LISTS:
-            if not _only_definitions(item[1]):
+            if not _scaled(item[1], found) and not _only_definitions(item[1]):
                 _walk(item[1], found)
         elif item[0] in (OCTET_STRING, DATE_TIME) and len(item[1]) == 12 and found.time is None:
             found.time = _time(item[1])
@@ -482,6 +498,10 @@ def _flat(items: list[Data], found: Interpretation) -> None:
         at += 1
         if at >= count:
             return
+        if items[at][0] in _WIDE_INTEGERS and (at + 1 == count or _is_code(items[at + 1])):
+            found.values[obis_text(code[1])] = Reading(str(items[at][1]), None)
+            at += 1
+            continue
         attribute = 2
         scaler, unit = 0, 255
         if items[at][0] in _SMALL and at + 1 < count:
@@ -526,6 +546,8 @@ def _leads_all(items: list[Data], first: int, lead: Data, ahead: int, behind: in
 
     `first` is the first code; between a code and its lead stand `ahead` items, before the next code `behind`.
     """
+    if items[first + 1 + ahead : first + 2 + ahead] != [lead]:
+        return False
     wide = False
     codes = [at for at in range(first, len(items)) if _is_code(items[at])] + [len(items) + behind]
     for at in range(len(codes) - 1):
@@ -588,7 +610,7 @@ def _with_header(items: list[Data], found: Interpretation, with_codes: bool) -> 
     values is not that of the definitions.
     """
     for at, item in enumerate(items):
-        if item[0] not in _LISTS or not item[1]:
+        if item[0] not in _LISTS or not item[1] or item[1][0][0] != STRUCTURE:
             continue
         named = []
         for entry in item[1]:

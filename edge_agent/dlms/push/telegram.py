@@ -121,7 +121,7 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
             telegram.identification = inner.identification
             telegram.errors = telegram.errors + inner.errors
         else:
-            _read(apdu, telegram, keys)
+            _read(apdu, telegram, unit.notification if apdu is unit.apdu else None)
     except DlmsError as error:
         # Unnumbered frames do not tell that one between them is missing: what they make up does.
         if isinstance(error, DecodeError) and unit.segments > 1:
@@ -196,11 +196,12 @@ def _opens(unit: CipheredUnit, title: bytes, key: bytes, authentication_key: byt
 def _is_p1_body(apdu: bytes) -> bool:
     """Whether these are the lines of a P1 telegram whose identification stood before them, in the clear."""
     start = apdu[:24].lstrip(b"\r\n")
-    text = all(byte in b"\r\n" or 0x20 <= byte < 0x7F for byte in start)
-    return text and start[:1].isdigit() and b":" in start and b"(" in start and b"!" in apdu
+    if not start[:1].isdigit() or b":" not in start or b"(" not in start or b"!" not in apdu:
+        return False
+    return all(byte in b"\r\n" or 0x20 <= byte < 0x7F for byte in start)
 
 
-_CIPHERED_BYTES = tuple([bytes((tag,)) for tag in _CIPHERED])
+_CIPHERED_BYTES = frozenset([bytes((tag,)) for tag in _CIPHERED])
 
 
 def _signed(apdu: bytes) -> bytes:
@@ -251,9 +252,15 @@ def _body(apdu: bytes) -> tuple[bytes, list[tuple[str | None, Data]]]:
     raise DecodeError("unknown_apdu", f"0x{tag:02x} is not the tag of something that meters push", 0)
 
 
-def _read(apdu: bytes, telegram: Telegram, keys: Keys) -> None:
+def _read(apdu: bytes, telegram: Telegram, decoded: DataNotification | None) -> None:
+    """Take in what an APDU says; `decoded` is the same, where that was decoded already."""
+    date_time: bytes
+    bodies: list[tuple[str | None, Data]]
     try:
-        date_time, bodies = _body(apdu)
+        if decoded is not None:
+            date_time, bodies = decoded.date_time, [(None, decoded.body)]
+        else:
+            date_time, bodies = _body(apdu)
     except DecodeError as error:
         found = _untagged(apdu) if apdu else None
         if found is None:
@@ -318,14 +325,17 @@ def _meter(telegram: Telegram) -> str | None:
         reading = telegram.values.get(name)
         if reading is not None and reading.value:
             return reading.value
+    own = None
     for name, reading in telegram.values.items():
-        code = name.split(":")
-        if name[0] == "1" and code[1][:4] == "0.0." and code[1][5:] == ".255" and reading.value:
-            return reading.value
-    for name, reading in telegram.values.items():
-        if name[0] == "1" and name.split(":")[1] in _OWN_NUMBERS and reading.value:
-            return reading.value
-    return None
+        if name[0] != "1" or not reading.value:
+            continue
+        if ":0.0." in name:
+            code = name.split(":")[1]
+            if code[:4] == "0.0." and code[5:] == ".255":
+                return reading.value
+        elif own is None and ":96.1." in name and name.split(":")[1] in _OWN_NUMBERS:
+            own = reading.value
+    return own
 
 
 def _from_p1(data: bytes) -> list[Telegram]:

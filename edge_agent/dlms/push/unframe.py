@@ -55,9 +55,10 @@ class Unit:
 
     unsure: the bytes behind it start no other one, so that it may have lost some and reach too far. Its tag tells.
     open: the bytes ended before it did, so that more of it may come. identification: what stood before it in the clear.
+    notification: what the APDU says, where it was decoded already to see whether it is whole.
     """
 
-    __slots__ = ("apdu", "errors", "identification", "open", "segments", "unsure")
+    __slots__ = ("apdu", "errors", "identification", "notification", "open", "segments", "unsure")
 
     def __init__(self, apdu: bytes | None, errors: list[DlmsError], segments: int = 1) -> None:
         self.apdu = apdu
@@ -66,6 +67,7 @@ class Unit:
         self.unsure = False
         self.open = False
         self.identification: str | None = None
+        self.notification: DataNotification | None = None
 
 
 def detect_link(data: bytes) -> str:
@@ -397,15 +399,22 @@ def _from_hdlc(data: bytes) -> list[Unit]:
         assembly.finish(False)
     if assembly.units:
         last = assembly.units[-1]
-        last.open = cut or (last.apdu is not None and last.apdu[:1] == b"\x0f" and _is_cut(last.apdu))
+        last.open = cut or (last.apdu is not None and last.apdu[:1] == b"\x0f" and _is_cut(last, last.apdu))
     return assembly.units
 
 
-def _is_cut(apdu: bytes) -> bool:
+def _is_cut(unit: Unit, apdu: bytes) -> bool:
+    """Whether the unit's APDU lacks its end; what had to be decoded to see that is kept."""
+    reader = Reader(apdu)
     try:
-        _read_apdu(apdu, 0)
+        if apdu[:1] != b"\x0f":
+            _read_apdu(apdu, 0)
+            return False
+        notification = DataNotification.read(reader)
     except DecodeError as error:
         return error.code == "cut_short"
+    if reader.position == len(apdu):
+        unit.notification = notification
     return False
 
 
@@ -558,7 +567,7 @@ def _from_raw(data: bytes) -> list[Unit]:
         position = min(end, following, stated)
     if units:
         apdu = units[-1].apdu or b""
-        units[-1].open = apdu[:1] in _FIRST_BYTES and _is_cut(apdu)
+        units[-1].open = apdu[:1] in _FIRST_BYTES and _is_cut(units[-1], apdu)
     return units
 
 
