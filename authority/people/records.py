@@ -16,6 +16,7 @@ from authority.store.people import User
 from authority.store.persons import (
     Invitation,
     InvitationMail,
+    LeaveRequest,
     LoggedRead,
     OidcLink,
     Passkey,
@@ -41,6 +42,7 @@ _OWNED = (
     OidcLink,
     ProofLink,
     BillMail,
+    LeaveRequest,
 )
 
 

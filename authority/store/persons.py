@@ -163,6 +163,27 @@ class ProofLink(Base):
     ended_at: Mapped[Seconds | None]
 
 
+class LeaveRequest(Base):
+    """A person's wish to leave (authority.people.leave_requests); it goes with the person.
+
+    user_id is its member account, where that ends with it. forfeit: energy that was bought and not used is given up.
+    told is what stands in the way, or why it was refused. Moments are Unix seconds.
+    """
+
+    __tablename__ = "leave_requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    forfeit: Mapped[bool]
+    state: Mapped[Name] = mapped_column(index=True)
+    told: Mapped[str] = mapped_column(String(300))
+    asked_at: Mapped[Seconds]
+    decided_by: Mapped[Name | None]
+    decided_at: Mapped[Seconds | None]
+    ended_at: Mapped[Seconds | None]
+
+
 class FailedSignIn(Base):
     """Wrong passwords for one login, whether or not anybody has it: how many in a row, and until when it is closed.
 
