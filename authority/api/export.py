@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Text, func, inspect, or_, select, type_coerce
+from sqlalchemy import Text, inspect, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from authority.api import days, energy_table
@@ -46,6 +46,9 @@ from authority.store.people import User, WalletRequest
 from authority.store.persons import (
     Invitation,
     InvitationMail,
+    NoticeChoice,
+    NoticeMail,
+    NoticeState,
     OidcLink,
     Passkey,
     Person,
@@ -73,6 +76,8 @@ FILES = {
     "tokens.csv": marked("the tokens of your programs, without their secrets"),
     "proof-links.csv": marked("links to proofs that you gave out"),
     "mails.csv": marked("mails that the service sent you"),
+    "mail-choices.csv": marked("which mails you chose to get or not; what is not in it is as the page says at first"),
+    "notices.csv": marked("what the service told you of, or is about to, and what of it lasts"),
     "proposals.csv": marked("what you proposed, approved or ended where two people are needed"),
     "log.csv": marked("entries of the department's log that you made, or that name you or your account by a pseudonym"),
     "access-log.csv": marked("who read your data, or a page with everybody's, and when; people are pseudonyms"),
@@ -127,6 +132,8 @@ class Export:
         ):
             yield name, self._table(table, table.person_id == self._person.id, columns=columns)
         yield "mails.csv", self._mails()
+        yield "mail-choices.csv", self._table(NoticeChoice, NoticeChoice.person_id == self._person.id)
+        yield "notices.csv", self._table(NoticeState, NoticeState.person_id == self._person.id)
         its = self._who.pseudonym
         by = or_(Proposal.proposed_by == its, Proposal.approved_by == its, Proposal.ended_by == its)
         yield "proposals.csv", self._table(Proposal, by)
@@ -192,11 +199,16 @@ class Export:
 
     def _mails(self) -> Iterator[bytes]:
         with self._app.store.read() as session:
+            notices = session.get(NoticeMail, self._person.id)
             bills = session.scalars(select(BillMail).where(BillMail.person_id == self._person.id).order_by(BillMail.id))
-            rows = [["bill", each.bill, each.state, each.asked_at, each.sent_at, each.error] for each in bills]
+            rows: list[list[Any]] = [
+                ["bill", each.bill, each.state, each.asked_at, each.sent_at, each.error] for each in bills
+            ]
             invited = session.get(InvitationMail, self._person.id)
             if invited is not None:
                 rows.append(["invitation", None, invited.state, invited.asked_at, invited.sent_at, invited.error])
+            if notices is not None:
+                rows.append(["notices", None, notices.state, notices.asked_at, notices.sent_at, notices.error])
         told = ([*row[:3], self._at(row[3]), self._at(row[4]), row[5]] for row in rows)
         return _csv(("what", "number", "state", "asked_at", "sent_at", "error"), told)
 
@@ -292,12 +304,19 @@ class Export:
 
     def _months(self, member: MemberAccount) -> Iterator[tuple[str, date, date]]:
         """The months in which there are readings of the member's meters, with their first and last days."""
+        found: list[int] = []
         with self._app.store.read() as session:
-            pks = list(member_meters.had(session, member.id))
-            end = select(func.min(Frame.interval_end), func.max(Frame.interval_end)).where(Frame.meter_pk.in_(pks))
-            begun, ended = session.execute(end).one()
-        if begun is None or ended is None:
+            for pk, tenures in member_meters.had(session, member.id).items():
+                its = select(Frame.interval_end).where(Frame.meter_pk == pk).limit(1)
+                begun, ended = (
+                    session.scalar(its.order_by(order)) for order in (Frame.log_index.asc(), Frame.log_index.desc())
+                )
+                if begun is not None and ended is not None:
+                    spans = member_meters.Counted("", tenures, begun, ended).spans()
+                    found += [at for span in spans for at in span]
+        if not found:
             return
+        begun, ended = min(found), max(found)
         first = local(begun - 1, self._zone).date().replace(day=1)
         while midnight(first, self._zone) < ended:
             following = (first + timedelta(days=32)).replace(day=1)

@@ -18,6 +18,9 @@ from authority.store.persons import (
     InvitationMail,
     LeaveRequest,
     LoggedRead,
+    NoticeChoice,
+    NoticeMail,
+    NoticeState,
     OidcLink,
     Passkey,
     PasskeyChallenge,
@@ -43,6 +46,9 @@ _OWNED = (
     ProofLink,
     BillMail,
     LeaveRequest,
+    NoticeChoice,
+    NoticeState,
+    NoticeMail,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me, me_export, me_files, me_leaving, me_wallet, openadr
+from authority.api import me, me_export, me_files, me_leaving, me_mails, me_wallet, openadr
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     approval_pages,
@@ -13,6 +13,7 @@ from authority.web import (
     kwh_pages,
     languages,
     leave_pages,
+    mail_pages,
     member_pages,
     oidc_pages,
     operator_acts,
@@ -52,6 +53,7 @@ RULES: Mapping[str, Rule] = {
     **people_pages.RULES,
     **languages.RULES,
     **leave_pages.RULES,
+    **mail_pages.RULES,
     **oidc_pages.RULES,
     **member_pages.RULES,
     **kwh_pages.RULES,
@@ -66,6 +68,7 @@ RULES: Mapping[str, Rule] = {
     **me_export.RULES,
     **me_files.RULES,
     **me_leaving.RULES,
+    **me_mails.RULES,
     **me_wallet.RULES,
     **openadr.RULES,
     **wallet_pages.RULES,

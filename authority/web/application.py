@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
-from authority.api import gate, me, me_export, me_files, me_leaving, me_wallet, openadr
+from authority.api import gate, me, me_export, me_files, me_leaving, me_mails, me_wallet, openadr
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
@@ -55,6 +55,7 @@ from authority.web import (
     languages,
     leave_pages,
     live,
+    mail_pages,
     market_pages,
     member_pages,
     oidc_pages,
@@ -290,6 +291,8 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(me_files.blueprint(people.app, members))
     app.register_blueprint(me_leaving.blueprint(people.app))
     app.register_blueprint(leave_pages.blueprint(people.app))
+    app.register_blueprint(me_mails.blueprint(people.app))
+    app.register_blueprint(mail_pages.blueprint(people.app))
     own_wallets = OwnWallets(people.app, people.client)
     app.register_blueprint(me_wallet.blueprint(people.app, own_wallets))
     app.register_blueprint(wallet_pages.blueprint(people.app, members, own_wallets))
