@@ -25,7 +25,7 @@ import ssl
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -69,8 +69,8 @@ class Limits:
     """max_header and max_body in bytes; stranger_threads beside those of the enrolled (0: one pool for all).
 
     per_address and strangers count open connections without a client certificate. endless are paths whose answer never
-    ends by itself; any other may hold a thread for request_seconds. trust_loopback: this machine's own connections are
-    not counted by address, since a proxy's come from there.
+    ends by itself; any other may hold a thread for request_seconds, one of `slow` for the seconds that it says.
+    trust_loopback: this machine's own connections are not counted by address, since a proxy's come from there.
     """
 
     max_header: int = 16 * 1024
@@ -80,6 +80,7 @@ class Limits:
     strangers: int = 500
     request_seconds: float = 60.0
     endless: frozenset[str] = frozenset()
+    slow: Mapping[str, float] = field(default_factory=dict)
     trust_loopback: bool = False
 
 
@@ -597,7 +598,8 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
 
     def _end_overdue(self, guest: Guest, now: float) -> None:
         """Take its connection from a thread that has waited for a client too long; the thread then ends by itself."""
-        if guest.busy_since is not None and guest.busy_since < now - self.limits.request_seconds:
+        seconds = self.limits.slow.get(guest.path.partition("?")[0], self.limits.request_seconds)
+        if guest.busy_since is not None and guest.busy_since < now - seconds:
             with contextlib.suppress(OSError):
                 guest.conn.sock.shutdown(socket.SHUT_RDWR)
 

@@ -19,7 +19,7 @@ from datetime import date
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authority.api import days
@@ -28,7 +28,7 @@ from authority.api.campus import described
 from authority.app import App
 from authority.billing import paper, payments
 from authority.billing.bill import trades_of
-from authority.billing.calendar import first_epoch_at, local
+from authority.billing.calendar import days_between, first_epoch_at, local
 from authority.billing.evidence import StoreEvidence
 from authority.billing.money import Currency
 from authority.billing.payment_qr import PaymentCode, payment_code
@@ -43,6 +43,7 @@ from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
 from authority.settlement import day_sums, member_meters
 from authority.store.billing import BillingPeriod, IssuedBill
+from authority.store.day_sums import TradeDay
 from authority.store.market import StandingOrderPolicy
 from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
@@ -346,6 +347,23 @@ class Members:
         with self._app.store.read() as session:
             late = list(self._fills(session, member, now - FILLS_EPOCHS * seconds, now + seconds))
         return Orders(open=open_, fills=tuple(reversed(late)))
+
+    def all_fills(self, member: MemberAccount) -> Iterator[Fill]:
+        """Every fill, the oldest first, a day of the site's calendar at a time; days without a trade cost nothing."""
+        with self._app.store.read() as session:
+            index = session.get_one(User, member.id).member_index
+            if index is None:
+                return
+            traded = set(session.scalars(select(TradeDay.day).where(TradeDay.member_index == index)))
+            kept = day_sums.trades_kept_until(session, self.zone, self.epoch_seconds) or 0
+            first = session.scalar(select(func.min(SettlementEpoch.epoch)))
+        if first is None:
+            return
+        for day, after in days_between(first * self.epoch_seconds, self._app.clock() + 1, self.zone):
+            if after > kept or day in traded:
+                with self._app.store.read() as session:
+                    found = list(self._fills(session, member, day, after))
+                yield from found
 
     def _fills(self, session: Session, member: MemberAccount, begin: int, end: int) -> Iterator[Fill]:
         index, seconds = session.get_one(User, member.id).member_index, self.epoch_seconds

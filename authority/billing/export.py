@@ -30,9 +30,14 @@ def period_csv(session: Session, period: int, zone: ZoneInfo) -> tuple[str, int,
     names, bills = views.names(session), views.issued_in(session, period)
     rows = []
     for bill in bills:
-        document = views.document_of(bill)
-        rows += [_row(bill, document, line, names, zone) for line in document["lines"]]
+        rows += rows_of(bill, names, zone)
     return spreadsheet.table(COLUMNS, rows), len(bills), len(rows)
+
+
+def rows_of(bill: IssuedBill, names: Mapping[str, str], zone: ZoneInfo) -> list[list[Any]]:
+    """A row for each line of an issued bill; BillingError `bill_changed`."""
+    document = views.document_of(bill)
+    return [_row(bill, document, line, names, zone) for line in document["lines"]]
 
 
 def _row(

@@ -1,6 +1,7 @@
 """Mailing issued bills: who gets one, what became of each mail, and sending one again.
 
-A bill goes to every person who is the member and signs in with an e-mail address; delegates get none. The treasurer
+A bill goes to every person who is the member and signs in with an e-mail address, but for those who chose otherwise;
+delegates get none. The treasurer
 asks, the alerts' process sends (authority.monitoring.bill_mail): each mail is claimed before it leaves, so that one
 relay that is away delays, and a process that dies repeats, but nothing is forgotten.
 """
@@ -23,7 +24,7 @@ from authority.language.reading import marked
 from authority.log import log
 from authority.store.billing import BillMail, IssuedBill
 from authority.store.people import User
-from authority.store.persons import InvitationMail, Person, PersonRole
+from authority.store.persons import InvitationMail, NoticeChoice, NoticeMail, Person, PersonRole
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
 MAILED, MAILED_AGAIN = "bills_mailed", "bill_mailed_again"
@@ -34,7 +35,10 @@ CLAIM_SECONDS = 300
 """For how long a mail that is on its way is nobody else's."""
 LONGEST_ERROR = 300
 
-_M = TypeVar("_M", BillMail, InvitationMail)
+BILL = "bill"
+"""What a person's choice of mails calls those of bills (NoticeChoice)."""
+
+_M = TypeVar("_M", BillMail, InvitationMail, NoticeMail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +90,14 @@ def letters(session: Session, period: int) -> list[Letter]:
 
 
 def _people(session: Session, wallets: set[str]) -> dict[str, list[Person]]:
-    """The members with an e-mail address, by wallet."""
+    """The members with an e-mail address, by wallet; without those who chose to get no mails of bills."""
+    unwanted = select(NoticeChoice.person_id).where(NoticeChoice.kind == BILL, ~NoticeChoice.wanted)
     found: dict[str, list[Person]] = defaultdict(list)
     rows = session.execute(
         select(Person, User.wallet)
         .join(PersonRole, PersonRole.person_id == Person.id)
         .join(User, User.id == PersonRole.member_id)
-        .where(PersonRole.role == "member", User.wallet.in_(wallets))
+        .where(PersonRole.role == "member", User.wallet.in_(wallets), Person.id.not_in(unwanted))
         .order_by(Person.login)
     )
     for person, wallet in rows:
@@ -164,7 +169,8 @@ def claim(app: App) -> Claimed | None:
                 (each for each in _people(session, {bill.wallet})[bill.wallet] if each.id == row.person_id), None
             )
             if person is None:
-                row.state, row.error = FAILED, marked("this person is no member with an e-mail address any more")
+                row.state = FAILED
+                row.error = marked("no member with an e-mail address any more, or one who wants no mails of bills")
                 continue
             row.next_at = now + CLAIM_SECONDS
             member = views.names(session).get(bill.wallet, bill.wallet)
@@ -201,7 +207,7 @@ def next_due(session: Session, kind: type[_M], now: int) -> _M | None:
     )
 
 
-def not_taken(row: BillMail | InvitationMail, reason: str, now: int, *, refused: bool) -> None:
+def not_taken(row: BillMail | InvitationMail | NoticeMail, reason: str, now: int, *, refused: bool) -> None:
     """Try a mail again later; give up one that the relay refused for good, or that was tried too often."""
     row.tries += 1
     row.error = reason[:LONGEST_ERROR]

@@ -152,25 +152,46 @@ def forget_former(app: App) -> int:
     ORDERED_SECONDS after a file was made to it, in case the bank never got that; never for longer than
     LONGEST_KEPT_SECONDS.
     """
-    former = select(User.id, User.wallet, User.left_at).join(BankAccount, BankAccount.member_id == User.id)
-    now, seconds = app.clock(), app.home.settings.epoch.seconds
+    former = select(User).join(BankAccount, BankAccount.member_id == User.id).where(User.left_at.is_not(None))
     with app.store.read() as session:
-        found = session.execute(former.where(User.left_at.is_not(None)).order_by(User.id)).all()
-        if not found:
-            return 0
-        known = Currency.of(app.home.settings.billing).code
-        owing = {each.wallet for each in owed(session, app)} if known else set()
-        lately = PayoutOrder.cancelled_at.is_(None) & (PayoutOrder.made_at > now - ORDERED_SECONDS)
-        owing |= set(session.scalars(select(PayoutOrder.wallet).where(lately)))
-        ends = select(func.max(BillingPeriod.end_epoch)).where(BillingPeriod.issued_at.is_not(None))
-        billed_until = (session.scalar(ends) or 0) * seconds
-    gone = [
-        id
-        for id, wallet, left_at in found
-        if left_at is not None
-        and ((left_at < billed_until and wallet not in owing) or left_at + LONGEST_KEPT_SECONDS <= now)
+        gone = _paid_out(app, session, list(session.scalars(former.order_by(User.id))))
+    return sum(bank_accounts.remove(app, user.id, actor=FORGETS) for user in gone)
+
+
+def is_done_with(app: App, user: User) -> bool:
+    """Whether a member who left and the department owe each other nothing any more, so that nobody need be known.
+
+    As for its account; and its bills are paid, where they are paid by bank.
+    """
+    with app.store.read() as session:
+        if not _paid_out(app, session, [user]):
+            return False
+        if (user.left_at or 0) + LONGEST_KEPT_SECONDS <= app.clock():
+            return True
+        currency = Currency.of(app.home.settings.billing)
+        if not currency.code:
+            return True
+        its = payments.paid_bills(session, currency, app.home.network_id, IssuedBill.wallet == user.wallet)
+        return all(each.state in payments.SETTLED for each in its)
+
+
+def _paid_out(app: App, session: Session, former: Sequence[User]) -> list[User]:
+    """Of members who left, those who are owed nothing, and whose last bill is issued; or who left long ago."""
+    if not former:
+        return []
+    now, seconds = app.clock(), app.home.settings.epoch.seconds
+    known = Currency.of(app.home.settings.billing).code
+    owing = {each.wallet for each in owed(session, app)} if known else set()
+    lately = PayoutOrder.cancelled_at.is_(None) & (PayoutOrder.made_at > now - ORDERED_SECONDS)
+    owing |= set(session.scalars(select(PayoutOrder.wallet).where(lately)))
+    ends = select(func.max(BillingPeriod.end_epoch)).where(BillingPeriod.issued_at.is_not(None))
+    billed_until = (session.scalar(ends) or 0) * seconds
+    return [
+        user
+        for user in former
+        if user.left_at is not None
+        and ((user.left_at < billed_until and user.wallet not in owing) or user.left_at + LONGEST_KEPT_SECONDS <= now)
     ]
-    return sum(bank_accounts.remove(app, id, actor=FORGETS) for id in gone)
 
 
 def order(

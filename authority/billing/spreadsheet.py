@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -14,15 +14,32 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
     Whole numbers stay numbers.
     """
+    return "".join(lines(columns, rows))
+
+
+def lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """The same line by line, as the rows come."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows([_cell(each) for each in row] for row in rows)
-    return text.getvalue()
+    for row in rows:
+        yield _taken(text)
+        writer.writerow([harmless(each) for each in row])
+    yield _taken(text)
 
 
-def _cell(value: object) -> object:
-    """A spreadsheet passes over space before a formula, and takes the wide signs of Chinese and Japanese for it too."""
+def _taken(text: io.StringIO) -> str:
+    found = text.getvalue()
+    text.seek(0)
+    text.truncate()
+    return found
+
+
+def harmless(value: object) -> object:
+    """A cell that is no formula.
+
+    A spreadsheet passes over space before a formula, and takes the wide signs of Chinese and Japanese for it too.
+    """
     begins = isinstance(value, str) and _FORMULA.match(unicodedata.normalize("NFKC", value))
     return f"'{value}" if begins else value
 

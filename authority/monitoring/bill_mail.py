@@ -35,6 +35,7 @@ def _letter(app: App, claimed: Claimed) -> EmailMessage:
     lines = [f"{claimed.name},", "", attached]
     if origin:
         lines += ["", gettext("On the pages each line of it is explained:"), f"{origin}/me/bills/{bill.number}"]
+        lines += ["", gettext("Which mails you get, you choose here:"), f"{origin}/account/mails"]
     mail.set_content("\n".join((*lines, "", organisation, "")))
     data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone), settings.billing)
     mail.add_attachment(data, maintype="application", subtype="pdf", filename=f"bill-{bill.number}.pdf")

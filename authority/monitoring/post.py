@@ -7,17 +7,24 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from authority.app import App, Clock, system_clock
+from authority.chain.client import ChainClient
+from authority.chain.errors import ChainError
 from authority.home.home import Home
-from authority.monitoring import bill_mail, invitation_mail
+from authority.monitoring import bill_mail, invitation_mail, notice_mail
 from authority.monitoring.delivery import Mail
+from authority.operations import chain_state
+from authority.people import invitation_mails, notices
 from authority.store.engine import StoreError
 from edge_agent.wire.log import StructuredLog
+
+LOOK_SECONDS = 900
+"""How often it is looked what has changed for people: each look is at everybody."""
 
 LOG = StructuredLog(__name__)
 
 
 class Post:
-    """A home's mails of bills and invitations, sent when called; a store that is away is asked again the next time."""
+    """The mails of a home: bills, invitations, changes. Sent when called; a store that is away is asked again later."""
 
     def __init__(self, home: Home, clock: Clock = system_clock) -> None:
         settings = home.settings.alerts
@@ -25,6 +32,7 @@ class Post:
         self._path: Path = home.path
         self._clock = clock
         self._app: App | None = None
+        self._looked_at: int | None = None
 
     def __call__(self) -> None:
         """Send what is due."""
@@ -33,9 +41,27 @@ class Post:
                 self._app = App.open(self._path, self._clock, process="alerts")
             bill_mail.send_due(self._app, self._mail)
             invitation_mail.send_due(self._app, self._mail)
+            if invitation_mails.possible(self._app.home):  # each mail has a link
+                self._look(self._app)
+                notice_mail.send_due(self._app, self._mail)
         except (StoreError, SQLAlchemyError) as error:
-            LOG.warning("bills and invitations cannot be mailed now", reason=str(error))
+            LOG.warning("nothing can be mailed now", reason=str(error))
             self.close()
+
+    def _look(self, app: App) -> None:
+        """See what has changed for people, once in LOOK_SECONDS."""
+        now = app.clock()
+        if self._looked_at is not None and now < self._looked_at + LOOK_SECONDS:
+            return
+        client = ChainClient(app.home.rpc_url, attempts=1, timeout=5)
+        try:
+            seats = chain_state.seats(client)
+        except ChainError:
+            seats = None
+        finally:
+            client.close()
+        notices.look(app, seats)
+        self._looked_at = now
 
     def close(self) -> None:
         """Give the store's connections back."""

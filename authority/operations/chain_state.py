@@ -143,6 +143,15 @@ def seat_of(client: ChainClient, member_index: int) -> accounts.Seat | None:
     return accounts.Seat.array(data, accounts.Seats.size() + member_index * accounts.Seat.FORMAT.size, 1)[0]
 
 
+def seats(client: ChainClient) -> list[accounts.Seat]:
+    """All seats in the market, by the member's index; empty where there are none yet."""
+    found = client.raw_account(programs.seats_address())
+    data = client.account_data(accounts.Seats, programs.seats_address(), found)
+    if data is None:
+        return []
+    return accounts.Seat.array(data, accounts.Seats.size(), accounts.Seats.from_account(data).capacity)
+
+
 def _orders(client: ChainClient, member_index: int) -> tuple[list[dict[str, int | str]], int, int]:
     """A member's orders that are not paid yet, and what they lock: Wh, micro-credits."""
     addresses = [programs.book_at_slot(slot) for slot in range(accounts.BOOKS)]

@@ -117,6 +117,9 @@ def _settle_up(desk: Desk, done: Done, user: User, found: MemberOnChain, *, forf
         plan = _plan(desk, found)
         done.facts |= plan
         desk.note(done, "energy", f"{plan['retired_wh']} Wh would be retired, {plan['fed_in_wh']} Wh fed in")
+        if plan["left_wh"] and not forfeit:
+            desk.note(done, "energy", "left_over", _left_over(user, plan["left_wh"]))
+            return False
         desk.note(done, "credits", "would be redeemed, and are to be paid out in money")
         return True
     holder = Holder(desk, found.user, wallets.unseal(desk.app.home, user))
@@ -139,13 +142,16 @@ def _settle_up(desk: Desk, done: Done, user: User, found: MemberOnChain, *, forf
             done, "credits", f"{said} redeemed: they are owed in money, and in the next payment file", changed=True
         )
     if told["left_wh"] and not forfeit:
-        todo = (
-            f"{told['left_wh']} Wh are left that {user.name} bought and did not draw, which cannot be fed in: let a "
-            "standing order sell them first, or say --forfeit"
-        )
-        desk.note(done, "energy", "left_over", todo)
+        desk.note(done, "energy", "left_over", _left_over(user, told["left_wh"]))
         return False
     return True
+
+
+def _left_over(user: User, left_wh: int) -> str:
+    return (
+        f"{left_wh} Wh are left that {user.name} bought and did not draw, which cannot be fed in: let a standing order "
+        "sell them first, or say --forfeit"
+    )
 
 
 def _redeem(desk: Desk, user: User) -> int:
@@ -216,6 +222,7 @@ def _plan(desk: Desk, found: MemberOnChain) -> dict[str, int]:
     return {
         "retired_wh": sum(amount for amount, _, feed_in in planned if not feed_in),
         "fed_in_wh": sum(amount for amount, _, feed_in in planned if feed_in),
+        "left_wh": found.balances.energy - sum(amount for amount, _, _ in planned),
         "credit_before_feed_in": found.balances.credit,
     }
 

@@ -178,6 +178,12 @@ class SignInAgainError(PeopleError):
     code = "sign_in_again"
 
 
+class LeaveRefusedError(PeopleError):
+    """Somebody who cannot leave by itself, or a request to leave that has ended or is being carried out."""
+
+    code = "leave_refused"
+
+
 class OnlyWayInError(PeopleError):
     """Without it the person could sign in no more: it needs another way in first."""
 

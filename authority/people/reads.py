@@ -9,6 +9,8 @@ from authority.people.roles import Principal
 from authority.store import Store
 from authority.store.persons import LoggedRead
 
+DATA_READ = "data_read"
+"""The act."""
 QUIET_SECONDS = 900
 EVERYBODY = "everybody"
 """The subject of a page that shows many members."""
@@ -24,7 +26,7 @@ def note(store: Store, reader: Principal, what: str, subject: str, now: int) -> 
             return
     with store.write() as session:
         if not _lately(session, reader, what, subject, now):
-            log.record_act(session, "data_read", reader.actor, now, {"subject": subject, "what": what})
+            log.record_act(session, DATA_READ, reader.actor, now, {"subject": subject, "what": what})
             session.merge(LoggedRead(pseudonym=reader.pseudonym, what=what, subject=subject, at=now))
 
 

@@ -16,7 +16,11 @@ from authority.store.people import User
 from authority.store.persons import (
     Invitation,
     InvitationMail,
+    LeaveRequest,
     LoggedRead,
+    NoticeChoice,
+    NoticeMail,
+    NoticeState,
     OidcLink,
     Passkey,
     PasskeyChallenge,
@@ -41,6 +45,10 @@ _OWNED = (
     OidcLink,
     ProofLink,
     BillMail,
+    LeaveRequest,
+    NoticeChoice,
+    NoticeState,
+    NoticeMail,
 )
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from authority.store.log import Act
@@ -19,6 +19,10 @@ EVER, NEVER = -1, 2**62
 """Before and after all boundaries."""
 
 
+Tenures = tuple[tuple[int | None, int | None], ...]
+"""Between which boundaries (since, until) a meter measures for a member; None: it has no such end."""
+
+
 class Counted(NamedTuple):
     """What a meter measures, and between which boundaries (both included) it measures for the member.
 
@@ -28,7 +32,7 @@ class Counted(NamedTuple):
     """
 
     role: str
-    tenures: tuple[tuple[int | None, int | None], ...] = ((None, None),)
+    tenures: Tenures = ((None, None),)
     begun: int | None = None
     ended: int | None = None
     gone: int | None = None
@@ -70,16 +74,10 @@ Roles = Mapping[int, Counted]
 
 def settling(session: Session, user_id: int) -> dict[int, Counted]:
     """The meters that count for the member: those that it had before a change of tenant too, and retired ones."""
-    tenures: dict[int, list[tuple[int | None, int | None]]] = defaultdict(list)
-    had = select(MeterTenure.meter_pk, MeterTenure.since_end, MeterTenure.until_end).where(
-        MeterTenure.user_id == user_id
-    )
-    for pk, since, until in session.execute(had.order_by(MeterTenure.id)):
-        tenures[pk].append((since, until))
-    ever = select(MeterTenure.meter_pk).where(MeterTenure.meter_pk == Meter.id).exists()
+    tenures = had(session, user_id)
     rows = session.execute(
         select(Meter.id, Meter.role, Meter.state, Meter.meter_id)
-        .where(or_(and_(Meter.user_id == user_id, ~ever), Meter.id.in_(tenures)), Meter.role != "submeter")
+        .where(Meter.id.in_(tenures), Meter.role != "submeter")
         .order_by(Meter.id)
     ).all()
     retired = {pk: meter_id for pk, _, state, meter_id in rows if state == METER_RETIRED}
@@ -90,10 +88,23 @@ def settling(session: Session, user_id: int) -> dict[int, Counted]:
     for pk, role, *_ in rows:
         if pk in retired and pk not in ended:
             continue
-        its = tuple(tenures[pk]) if pk in tenures else ((None, None),)
+        its = tenures[pk]
         last = ended.get(pk)
         found[pk] = Counted(role, its, begun.get(pk), last, None if last is None else max(last, gone.get(pk, last)))
     return found
+
+
+def had(session: Session, user_id: int) -> dict[int, Tenures]:
+    """All meters that are or were the member's, submeters and retired ones too, and between which boundaries."""
+    tenures: dict[int, list[tuple[int | None, int | None]]] = defaultdict(list)
+    its = select(MeterTenure.meter_pk, MeterTenure.since_end, MeterTenure.until_end).where(
+        MeterTenure.user_id == user_id
+    )
+    for pk, since, until in session.execute(its.order_by(MeterTenure.id)):
+        tenures[pk].append((since, until))
+    ever = select(MeterTenure.meter_pk).where(MeterTenure.meter_pk == Meter.id).exists()
+    always = session.scalars(select(Meter.id).where(Meter.user_id == user_id, ~ever))
+    return {pk: tuple(some) for pk, some in tenures.items()} | dict.fromkeys(always, ((None, None),))
 
 
 def _boundaries(session: Session, pks: Collection[int], order: ColumnElement[int]) -> dict[int, int]:

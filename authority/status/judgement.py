@@ -158,6 +158,13 @@ def _processes(facts: Facts) -> Iterator[Problem]:
     for number in facts.wallet_requests:
         text = "a member asks for another wallet: look at /op/wallets, make sure that it is the member, and decide"
         yield Problem("wallet_asked", "approvals", text, str(number))
+    for number, stuck in facts.leave_requests:
+        text = (
+            "a member who leaves waits until something is done first: see /op/leaving"
+            if stuck
+            else "a member asks to leave: look at /op/leaving, and decide"
+        )
+        yield Problem("leave_asked", "approvals", text, str(number))
     for proposal in facts.proposals:
         if not proposal.approved:
             text = f"{proposal.words}: waits for another person's approval: authority approvals list"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from authority.store.base import Base, CanonicalJson, Hash, Name, Seconds
+from authority.store.base import Base, BigInt, CanonicalJson, Hash, Name, Seconds
 from authority.store.people import User
 
 
@@ -161,6 +161,73 @@ class ProofLink(Base):
     created_at: Mapped[Seconds]
     expires_at: Mapped[Seconds]
     ended_at: Mapped[Seconds | None]
+
+
+class LeaveRequest(Base):
+    """A person's wish to leave (authority.people.leave_requests); it goes with the person.
+
+    user_id is its member account, where that ends with it. forfeit: energy that was bought and not used is given up.
+    told is what stands in the way, or why it was refused. Moments are Unix seconds.
+    """
+
+    __tablename__ = "leave_requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    forfeit: Mapped[bool]
+    state: Mapped[Name] = mapped_column(index=True)
+    told: Mapped[str] = mapped_column(String(300))
+    asked_at: Mapped[Seconds]
+    decided_by: Mapped[Name | None]
+    decided_at: Mapped[Seconds | None]
+    ended_at: Mapped[Seconds | None]
+
+
+class NoticeChoice(Base):
+    """Whether a person wants mails of a kind (authority.people.notices); without a row it is as by default.
+
+    least: of `credit_low`, below how many micro-credits it is told.
+    """
+
+    __tablename__ = "notice_choices"
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[Name] = mapped_column(primary_key=True)
+    wanted: Mapped[bool]
+    least: Mapped[BigInt | None]
+
+
+class NoticeState(Base):
+    """Something that a person is told of while it lasts: since when, told when, and when it was over (Unix seconds).
+
+    A row goes when its end was told, or where nobody was told of its beginning. data is what the mail says of it.
+    """
+
+    __tablename__ = "notice_states"
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[Name] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(160), primary_key=True)
+    data: Mapped[dict[str, object]] = mapped_column(CanonicalJson)
+    raised_at: Mapped[Seconds]
+    told_at: Mapped[Seconds | None]
+    over_at: Mapped[Seconds | None]
+
+
+class NoticeMail(Base):
+    """A person's mail of what changed, as InvitationMail: one at a time, and at most one a day (sent_at: the last)."""
+
+    __tablename__ = "notice_mails"
+    __table_args__ = (Index("ix_notice_mails_state_next_at", "state", "next_at"),)
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True)
+    state: Mapped[Name]
+    asked_at: Mapped[Seconds]
+    next_at: Mapped[Seconds]
+    tries: Mapped[int]
+    sent_at: Mapped[Seconds | None]
+    error: Mapped[str] = mapped_column(String(300))
 
 
 class FailedSignIn(Base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me, me_wallet, openadr
+from authority.api import me, me_export, me_files, me_leaving, me_mails, me_wallet, openadr
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     approval_pages,
@@ -12,6 +12,8 @@ from authority.web import (
     estimate_pages,
     kwh_pages,
     languages,
+    leave_pages,
+    mail_pages,
     member_pages,
     oidc_pages,
     operator_acts,
@@ -50,6 +52,8 @@ RULES: Mapping[str, Rule] = {
     **PUBLIC_ROUTES,
     **people_pages.RULES,
     **languages.RULES,
+    **leave_pages.RULES,
+    **mail_pages.RULES,
     **oidc_pages.RULES,
     **member_pages.RULES,
     **kwh_pages.RULES,
@@ -61,6 +65,10 @@ RULES: Mapping[str, Rule] = {
     **audit_pages.RULES,
     **approval_pages.RULES,
     **me.RULES,
+    **me_export.RULES,
+    **me_files.RULES,
+    **me_leaving.RULES,
+    **me_mails.RULES,
     **me_wallet.RULES,
     **openadr.RULES,
     **wallet_pages.RULES,

@@ -7,6 +7,8 @@ from flask import Response, request
 from authority.api.asking import ChainAwayError
 from authority.api.days import DaysInvalidError
 from authority.api.kwh import ProofMissingError
+from authority.api.me_export import RETRY_SECONDS as EXPORT_RETRY_SECONDS
+from authority.api.me_export import ExportBusyError, ExportFailedError
 from authority.api.own_wallet import (
     OwnWalletError,
     TransactionMalformedError,
@@ -30,6 +32,7 @@ from authority.operations.errors import WalletAskedError, WalletInvalidError
 from authority.people.errors import (
     FormSentError,
     InvitationInvalidError,
+    LeaveRefusedError,
     OidcAwayError,
     OidcRefusedError,
     OnlyWayInError,
@@ -75,6 +78,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (OidcRefusedError, 403),
     (SignInAgainError, 403),
     (OnlyWayInError, 409),
+    (LeaveRefusedError, 409),
     (OidcAwayError, 503),
     (DaysInvalidError, 400),
     (AmountInvalidError, 400),
@@ -88,13 +92,17 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (WalletAskedError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
+    (ExportBusyError, 503),
+    (ExportFailedError, 503),
     (WishInvalidError, 400),
     (TransactionMalformedError, 400),
     (OwnWalletError, 409),
     (RefusalError, 409),
 )
 """The status of each cause, the first that fits."""
-TITLES = {
+RETRY_SECONDS = {ExportBusyError: EXPORT_RETRY_SECONDS, ExportFailedError: EXPORT_RETRY_SECONDS}
+"""After how long one may try again what was not possible just now."""
+TITLES: dict[int, str] = {
     400: marked("This was not understood"),
     403: marked("Not allowed"),
     404: marked("Not found"),

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
-from authority.api import gate, me, me_wallet, openadr
+from authority.api import gate, me, me_export, me_files, me_leaving, me_mails, me_wallet, openadr
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
@@ -53,7 +53,9 @@ from authority.web import (
     help_page,
     kwh_pages,
     languages,
+    leave_pages,
     live,
+    mail_pages,
     market_pages,
     member_pages,
     oidc_pages,
@@ -285,6 +287,12 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(audit_pages.blueprint(people.app, people.client))
     app.register_blueprint(approval_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members, by_hand))
+    app.register_blueprint(me_export.blueprint(people.app))
+    app.register_blueprint(me_files.blueprint(people.app, members))
+    app.register_blueprint(me_leaving.blueprint(people.app))
+    app.register_blueprint(leave_pages.blueprint(people.app))
+    app.register_blueprint(me_mails.blueprint(people.app))
+    app.register_blueprint(mail_pages.blueprint(people.app))
     own_wallets = OwnWallets(people.app, people.client)
     app.register_blueprint(me_wallet.blueprint(people.app, own_wallets))
     app.register_blueprint(wallet_pages.blueprint(people.app, members, own_wallets))
@@ -302,7 +310,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     @app.errorhandler(AuthorityError)
     def refused(error: AuthorityError) -> Response:
         status, code = answers.status_of(error), getattr(error, "code", "server_error")
-        after = error.seconds if isinstance(error, TooOftenError) else None
+        after = error.seconds if isinstance(error, TooOftenError) else answers.RETRY_SECONDS.get(type(error))
         if not _wants_page():  # a page's script shows it; the API is read in English
             return problem(status, code, said(str(error)), retry_after=after)
         title = answers.title_of(status)

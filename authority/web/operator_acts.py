@@ -23,7 +23,7 @@ from authority.home.home import Home
 from authority.log.nameless import require_nameless
 from authority.operations import wallet_requests
 from authority.operations.errors import OperationError
-from authority.people import inviting, sent_forms
+from authority.people import inviting, leave_requests, sent_forms
 from authority.people.desk import address
 from authority.people.errors import ActUnclearError, ListInvalidError, PeopleError
 from authority.people.inviting import Invited, Row
@@ -43,6 +43,7 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "acts.invite_list",
         "acts.invite_again",
         "acts.decide_wallet",
+        "acts.decide_leaving",
     ),
     Rule(OPERATES),
 )
@@ -132,6 +133,24 @@ def blueprint(shown: Shown) -> Blueprint:
         except (PeopleError, RefusalError, OperationError) as error:
             return shown.wallets(str(error), status_of(error), given)
         return redirect(url_for("operator.wallets"))
+
+    @acts.post("/leaving/<int:number>")
+    def decide_leaving(number: int) -> Response:
+        """Approve that a person leaves, or refuse it, also after an approval that nothing was done for yet."""
+        act, who, given = request.form.get("act", ""), gate.principal(), request.form.get("reason", "")
+        try:
+            if act == "approve":
+                confirmed()
+                leave_requests.approve(app, number, actor=who.actor)
+            elif act == "refuse":
+                with app.store.read() as session:
+                    reason = words(session)
+                leave_requests.refuse(app, number, reason, actor=who.actor)
+            else:
+                raise ActUnclearError("say whether it is approved or refused")
+        except (PeopleError, RefusalError) as error:
+            return shown.leaving(str(error), status_of(error), given)
+        return redirect(url_for("operator.leaving"))
 
     @acts.post("/claims")
     def claim() -> Response:

@@ -22,7 +22,7 @@ from authority.chain.client import ChainClient
 from authority.collector import evidence, held
 from authority.enrolment import approvals, requests
 from authority.operations import chain_state, gaps, wallet_requests
-from authority.people import invitation_mails, reads, records, sent_forms
+from authority.people import invitation_mails, leave_requests, reads, records, sent_forms
 from authority.people.roles import OPERATES, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
 from authority.status import facts, judgement
@@ -44,6 +44,7 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "operator.meter",
         "operator.members",
         "operator.wallets",
+        "operator.leaving",
     ),
     Rule(SEES_WHAT_WAITS),
 )
@@ -204,6 +205,21 @@ class Shown:
             reason=reason,
         )
 
+    def leaving(self, message: str = "", status: int = 200, reason: str = "") -> Response:
+        """People who asked to leave, and what stands in the way of those that were approved."""
+        with self.app.store.read() as session:
+            rows = leave_requests.listed(session)
+        return self._page(
+            "op_leaving.html",
+            "leave requests",
+            message,
+            status,
+            asked=rows,
+            may_return=leave_requests.MAY_RETURN,
+            leave_words=leave_requests.WORDS,
+            reason=reason,
+        )
+
     def members(self, message: str = "", status: int = 200, **words: Any) -> Response:
         """Who may sign in, and the forms to invite members."""
         with self.app.store.read() as session:
@@ -251,6 +267,7 @@ def blueprint(shown: Shown) -> Blueprint:
         ("/meters/<gateway>/<meter_name>", "meter", shown.meter),
         ("/members", "members", shown.members),
         ("/wallets", "wallets", shown.wallets),
+        ("/leaving", "leaving", shown.leaving),
     ):
         operator.add_url_rule(rule, endpoint, view)
     return operator

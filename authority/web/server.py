@@ -14,6 +14,8 @@ from authority.anteroom import AnteroomWorker, Limits
 
 ENDLESS = frozenset({"/api/v1/campus/stream", "/live"})
 """The event streams: answers that go on for as long as their reader does."""
+SLOW = {"/api/v1/me/export": 3600.0}
+"""Answers that take long, and how long a reader may take for them, seconds."""
 
 
 class PageWorker(AnteroomWorker):
@@ -25,6 +27,7 @@ class PageWorker(AnteroomWorker):
         strangers=800,
         request_seconds=20.0,
         endless=ENDLESS,
+        slow=SLOW,
         trust_loopback=True,
     )
 

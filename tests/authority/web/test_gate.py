@@ -48,6 +48,10 @@ VALUES = {
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
     "me": {MEMBER, DELEGATE},
+    "me_export": {*ROLES, "nobody"},
+    "me_files": {MEMBER, DELEGATE},
+    "me_leaving": {*ROLES, "nobody"},
+    "leave": {*ROLES, "nobody"},
     "me_wallet": {MEMBER, DELEGATE},
     "wallet": {MEMBER, DELEGATE},
     "wallet.ask": {MEMBER},

@@ -1,0 +1,88 @@
+"""/api/v1/me/energy.csv and .xlsx: the energy of `/api/v1/me/energy` as a table, of the same figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import IO, Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from authority.api import energy_table, gate
+from authority.api.gate import Rule
+from authority.api.me import NOT_YOURS, EnergyQuery
+from authority.api.member import Energy, Members
+from authority.app import App
+from authority.people.roles import OF_A_MEMBER, READ_ENERGY, MemberAccount
+
+RULES: Mapping[str, Rule] = dict.fromkeys(
+    ("me_files.energy_csv", "me_files.energy_xlsx"), Rule(OF_A_MEMBER, READ_ENERGY)
+)
+CHUNK = 64 * 1024
+ABOUT = (
+    "A row for each step, with its beginning and end on the site's clock and their offset, the six flows, what was "
+    "bought and sold, for how many seconds of it all meters were heard, and how many of how many meters. Cells of what "
+    "is not known are empty. The columns add up to the total of `/api/v1/me/energy`. At most 31 days by quarter, 92 by "
+    "day."
+)
+
+
+def _answers(content_type: str, schema: Mapping[str, Any]) -> dict[int | str, Any]:
+    told = {"description": "The table.", "content": {content_type.partition(";")[0]: {"schema": schema}}}
+    return {200: told, 400: "The query is wrong.", **dict[int | str, Any](NOT_YOURS.items())}
+
+
+CSV_EXAMPLE = (
+    f"{','.join(energy_table.COLUMNS)}\r\n"
+    "2026-06-21T12:00:00+02:00,2026-06-21T12:15:00+02:00,400,0,0,100,0,300,0,0,300,60000,900,2,2\r\n"
+)
+
+
+def blueprint(app: App, members: Members) -> APIBlueprint:
+    """The resources over the query layer."""
+    me = APIBlueprint("me_files", __name__, url_prefix="/api/v1/me", tag="Me")
+
+    def found(query: dict[str, Any]) -> tuple[MemberAccount, Energy]:
+        its = gate.own_member(app, "energy")
+        first: date = query["first"] or members.today()
+        return its, members.energy(its, first, query["last"] or first, query["step"])
+
+    @me.get("/energy.csv")
+    @me.input(EnergyQuery, location="query", arg_name="query")
+    @me.doc(
+        summary="Energy and trades as CSV",
+        description=f"{ABOUT} In Wh and micro-credits.",
+        responses=_answers(energy_table.CSV_TYPE, {"type": "string", "examples": [CSV_EXAMPLE]}),
+    )
+    def energy_csv(query: dict[str, Any]) -> Response:
+        _, energy = found(query)
+        lines = energy_table.csv_lines(energy.steps, members.zone)
+        return _sent((line.encode() for line in lines), energy, "csv", energy_table.CSV_TYPE)
+
+    @me.get("/energy.xlsx")
+    @me.input(EnergyQuery, location="query", arg_name="query")
+    @me.doc(
+        summary="Energy and trades as XLSX",
+        description=f"{ABOUT} In kWh and credits. A second sheet has the total.",
+        responses=_answers(energy_table.XLSX_TYPE, {"type": "string", "format": "binary"}),
+    )
+    def energy_xlsx(query: dict[str, Any]) -> Response:
+        its, energy = found(query)
+        file = energy_table.xlsx(energy, its.name, members.zone)
+        response = _sent(_read(file), energy, "xlsx", energy_table.XLSX_TYPE)
+        response.call_on_close(file.close)
+        return response
+
+    return me
+
+
+def _sent(chunks: Iterator[bytes], energy: Energy, kind: str, content_type: str) -> Response:
+    name = energy_table.file_name(energy, kind)
+    headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(chunks, headers=headers, content_type=content_type)
+
+
+def _read(file: IO[bytes]) -> Iterator[bytes]:
+    while data := file.read(CHUNK):
+        yield data
