@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me, me_wallet, openadr
+from authority.api import me, me_transfers, me_wallet, openadr
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     approval_pages,
@@ -62,6 +62,7 @@ RULES: Mapping[str, Rule] = {
     **approval_pages.RULES,
     **me.RULES,
     **me_wallet.RULES,
+    **me_transfers.RULES,
     **openadr.RULES,
     **wallet_pages.RULES,
 }
