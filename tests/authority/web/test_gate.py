@@ -44,13 +44,16 @@ VALUES = {
     "pseudonym": "x",
     "proposal": "x",
     "object_id": "x",
+    "code": "x",
 }
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
     "me": {MEMBER, DELEGATE},
     "me_wallet": {MEMBER, DELEGATE},
-    "wallet": {MEMBER, DELEGATE},
-    "wallet.ask": {MEMBER},
+    "me_transfers": {MEMBER},
+    "me_transfers.listed": {MEMBER, DELEGATE},
+    "wallet": {MEMBER},
+    "wallet.own": {MEMBER, DELEGATE},
     "openadr": {*ROLES, "nobody"},
     "member": {MEMBER, DELEGATE},
     "proofs": {MEMBER},
