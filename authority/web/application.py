@@ -17,8 +17,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
-from authority.api import gate, me, me_transfers, me_wallet, openadr
+from authority.api import gate, me, me_certificates, me_transfers, me_wallet, openadr
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
+from authority.api.certificates import MemberCertificates
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
 from authority.api.hand_orders import HandOrders
@@ -49,6 +50,7 @@ from authority.web import (
     answers,
     approval_pages,
     audit_pages,
+    certificate_pages,
     estimate_pages,
     figures,
     help_page,
@@ -291,6 +293,10 @@ def _add_people(app: APIFlask, people: People) -> None:
     transfers = HandTransfers(people.app, people.client)
     app.register_blueprint(me_transfers.blueprint(people.app, transfers))
     app.register_blueprint(wallet_pages.blueprint(people.app, members, own_wallets, transfers))
+    certificates = MemberCertificates(people.app, people.client)
+    app.register_blueprint(me_certificates.blueprint(people.app, certificates))
+    app.register_blueprint(certificate_pages.blueprint(people.app, members, certificates))
+    app.register_blueprint(certificate_pages.public_blueprint(members, certificates))
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))

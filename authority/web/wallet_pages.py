@@ -6,9 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import segno
 from flask import Blueprint, Response, render_template, request, url_for
-from markupsafe import Markup
 
 from authority.api import gate
 from authority.api.asking import ChainAwayError
@@ -31,6 +29,7 @@ from authority.people.roles import OF_A_MEMBER
 from authority.refusals import NotFoundError
 from authority.web import amounts
 from authority.web.answers import page, redirect, status_of
+from authority.web.codes import qr
 
 RULES: Mapping[str, Rule] = {
     "wallet.own": Rule(OF_A_MEMBER),
@@ -91,7 +90,7 @@ def blueprint(app: App, members: Members, wallets: OwnWallets, by_hand: HandTran
             message=message,
             typed=typed,
             code=by_hand.code(its, functools.partial(link_to, app)) if gate.principal().is_own else None,
-            code_drawn=_drawn,
+            qr=qr,
             given=by_hand.given(its).transfers,
             amount_words=transfers.amount_words,
             act_words=ACT_WORDS,
@@ -173,11 +172,6 @@ def blueprint(app: App, members: Members, wallets: OwnWallets, by_hand: HandTran
         return redirect(f"{url_for('wallet.own')}#code-title")
 
     return wallet
-
-
-def _drawn(text: str) -> Markup:
-    drawn: str = segno.make(text, error="m").svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True)
-    return Markup(drawn)  # noqa: S704 - paths and figures of segno's, none of the text
 
 
 def _asked(typed: Mapping[str, str]) -> Asked:

@@ -23,7 +23,8 @@ from authority.web import access
 NO_PAGES = {
     "audit.verify_state", "health.alive", "health.metrics", "health.ready", "language.choose",
     "live_events", "log.checkpoint", "log.key",
-    "market_pages.prices_csv", "member.bill_pdf", "openapi.spec", "people.home", "treasurer.bill_pdf",
+    "market_pages.prices_csv", "member.bill_pdf", "my_certificates.pdf", "openapi.spec", "people.home",
+    "treasurer.bill_pdf",
     "treasurer.period_csv",
     "treasurer.look_at_close", "treasurer.look_at_issue",
 }  # fmt: skip

@@ -55,6 +55,8 @@ OPEN_TO = {
     "wallet": {MEMBER},
     "wallet.own": {MEMBER, DELEGATE},
     "openadr": {*ROLES, "nobody"},
+    "me_certificates": {MEMBER, DELEGATE},
+    "my_certificates": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
     "proofs": {MEMBER},
     "payout": {MEMBER},
