@@ -57,7 +57,7 @@ class Disclosure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Covering:
+class Covering:
     """A signed checkpoint, the key that signed it, and the epoch that pins it (None: it was not published)."""
 
     signed: SignedCheckpoint
@@ -97,8 +97,8 @@ class Proofs:
                 for end in sorted(its[meter.id])
                 if boundaries[0] <= end <= boundaries[-1]
             ]
-            covering = _covering(session, max(leaf for _, leaf in listed))
-            readings = _readings(session, listed, covering.signed.size)
+            cover = covering(session, max(leaf for _, leaf in listed))
+            readings = _readings(session, listed, cover.signed.size)
             minted = session.scalars(
                 select(SettledSpan.minted_wh).where(
                     SettledSpan.wallet == link.wallet,
@@ -108,9 +108,9 @@ class Proofs:
             ).all()
         keys = sorted({(reading["meter"], reading["frame"][2 * RECORD_SIZE :][:64]) for reading in readings})
         wanted = [programs.key_use_address(bytes.fromhex(key)) for _, key in keys]
-        pin = None if covering.epoch is None else programs.checkpoint_address(covering.epoch)
+        pin = None if cover.epoch is None else programs.checkpoint_address(cover.epoch)
         accounts = self._accounts([*wanted, *([] if pin is None else [pin])])
-        note = covering.signed.to_bytes(covering.key).decode()
+        note = cover.signed.to_bytes(cover.key).decode()
         return {
             "format": FORMAT,
             "network_id": self._app.home.network_id.hex(),
@@ -130,11 +130,11 @@ class Proofs:
                 }
                 for (place, key), address in zip(keys, wanted, strict=True)
             ],
-            "checkpoint": {"note": note, "key": covering.key.hex()},
+            "checkpoint": {"note": note, "key": cover.key.hex()},
             "pin": None
             if pin is None
             else {
-                "epoch": covering.epoch,
+                "epoch": cover.epoch,
                 "program": str(programs.PROGRAM_IDS[EpochCheckpoint.PROGRAM]),
                 "address": str(pin),
                 "account": _start(accounts[pin], PIN_SIZE),
@@ -190,7 +190,7 @@ def _leaves(session: Session, meters: Iterable[int], begin: int, end: int) -> di
     return {(pk, at): leaf for pk, at, leaf in rows}
 
 
-def _covering(session: Session, last: int) -> _Covering:
+def covering(session: Session, last: int) -> Covering:
     """The first checkpoint over leaf `last` that an epoch pins; where there is none yet, the first that was signed."""
     row = session.execute(
         select(Checkpoint, PublishedCheckpoint)
@@ -202,11 +202,11 @@ def _covering(session: Session, last: int) -> _Covering:
     network_id = log.network_id(session)
     if row is not None:
         kept, published = row
-        return _Covering(log.checkpoint_of(kept, network_id), published.public_key, published.epoch)
+        return Covering(log.checkpoint_of(kept, network_id), published.public_key, published.epoch)
     signed, newest = log.checkpoint_after(session, last, network_id), publish.newest(session)
     if signed is None or signed.time is not None or newest is None:
         raise ProofMissingError("no checkpoint covers these readings yet: come back in a quarter of an hour")
-    return _Covering(signed, newest[1], None)
+    return Covering(signed, newest[1], None)
 
 
 def _readings(session: Session, listed: Sequence[tuple[int, int]], size: int) -> list[dict[str, Any]]:

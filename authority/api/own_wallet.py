@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from solders.compute_budget import set_compute_unit_limit
-from solders.instruction import AccountMeta, Instruction
+from solders.instruction import Instruction
 from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -62,8 +62,6 @@ MOST_WAITING = 8
 LANDS_WITHIN_SECONDS = 8.0
 """How long an answer waits for a transaction to land; the same question again waits again."""
 _MORE_UNITS = 20_000
-_TRANSFER_CHECKED = 12
-_DIGITS = {ENERGY: 3, CREDIT: 6}
 
 
 class OwnWalletError(AuthorityError):
@@ -265,7 +263,7 @@ class OwnWallets:
             return says, [_withdraw(client, its, asset, wish.amount)]
         recipient = _recipient(client, wish.to, its.user.wallet, asset)
         own = its.user.energy_token_account if asset == ENERGY else its.user.credit_token_account
-        move = transfer_checked(own, recipient, its.user.wallet, asset, wish.amount)
+        move = programs.transfer_checked(own, recipient, its.user.wallet, wish.amount, energy=asset == ENERGY)
         return gettext("Give %(amount)s to %(wallet)s.", amount=how_much, wallet=wish.to), [move]
 
     def _of_the_book(self, client: ChainClient, its: MemberOnChain, wish: Wish) -> tuple[str, list[Instruction]]:
@@ -473,16 +471,3 @@ def _recipient(client: ChainClient, to: str, own: Pubkey, asset: int) -> Pubkey:
     if found is None or found.frozen or found.owner != wallet:
         raise RecipientUnknownError("nobody holds such tokens at that address: ask the recipient for its wallet's")
     return address
-
-
-def transfer_checked(source: Pubkey, destination: Pubkey, owner: Pubkey, asset: int, amount: int) -> Instruction:
-    """SPL Token's TransferChecked: wallets show what it moves by the mint's decimals."""
-    mint = programs.energy_mint() if asset == ENERGY else programs.credit_mint()
-    data = bytes([_TRANSFER_CHECKED]) + amount.to_bytes(8, "little") + bytes([_DIGITS[asset]])
-    metas = [
-        AccountMeta(source, is_signer=False, is_writable=True),
-        AccountMeta(mint, is_signer=False, is_writable=False),
-        AccountMeta(destination, is_signer=False, is_writable=True),
-        AccountMeta(owner, is_signer=True, is_writable=False),
-    ]
-    return Instruction(programs.TOKEN_PROGRAM, data, metas)

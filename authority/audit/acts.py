@@ -35,7 +35,7 @@ RETIRED = "retire_energy"
 ELSEWHERE = frozenset({"delegate_set", "member_funded", "operator_funded", "program_upgraded", "upgrade_authority_set"})
 """Acts whose transactions leave no event that the audit reads: a delegate is the member's own, an upgrade or a transfer
 of SOL are not of these programs."""
-OF_MEMBERS = frozenset({"place_order", "cancel_order", RETIRED})
+OF_MEMBERS = frozenset({"place_order", "cancel_order", "tokens_moved", RETIRED})
 """Acts by which settlement does something in a member's name: they may not land, and are checked when they do."""
 
 

@@ -314,14 +314,17 @@ def _ledger(app: App, client: ChainClient, arguments: argparse.Namespace) -> int
     found = ledger.read(app, client)
     with app.store.read() as session:
         names = views.names(session)
-    lines = [f"{'MEMBER':<24} {'BOOKED':>18} {'TRADED':>18} {'FED IN':>18} {'ON THE CHAIN':>18} {'DIFFERENCE':>18}"]
+    lines = [
+        f"{'MEMBER':<24} "
+        + " ".join(f"{each:>18}" for each in ("BOOKED", "TRADED", "FED IN", "GIFTS", "ON THE CHAIN", "DIFFERENCE"))
+    ]
     members = []
     for each in found.balances:
-        figures = (each.booked, each.traded, each.fed_in, each.on_chain, each.difference)
+        figures = (each.booked, each.traded, each.fed_in, each.given, each.on_chain, each.difference)
         lines.append(
             f"{names.get(each.member, each.member):<24} " + " ".join(f"{_credits(one):>18}" for one in figures)
         )
-        names_of = ("booked", "traded", "fed_in", "on_chain", "difference")
+        names_of = ("booked", "traded", "fed_in", "given", "on_chain", "difference")
         custody = {"member": each.member, "in_custody": each.in_custody}
         members.append({**custody, **dict(zip(names_of, figures, strict=True))})
     problems = [" ".join(names.get(word, word) for word in each.split(" ")) for each in found.problems]

@@ -1,8 +1,9 @@
 """The ledger of credits: what each member has by everything that moved, held against what the chain says it has.
 
 A member's balance is what was issued to it, less what it gave back, plus what it sold (less fees) and was paid for
-feed-in, less what it bought with wheeling. On the chain it is in its token account, in its seat, and locked in bids.
-The two are equal as long as the member moves no credits by itself, which a member with a wallet of its own may do.
+feed-in, less what it bought with wheeling, and what members gave each other by hand. On the chain it is in its token
+account, in its seat, and locked in bids. The two are equal as long as the member moves no credits by itself, which a
+member with a wallet of its own may do, also to others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
 
 from authority.app import App
 from authority.billing.bill import trades_of
@@ -25,9 +27,12 @@ from authority.chain import accounts, programs
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
 from authority.market.clearing import escrow_of_bid
+from authority.market.transfers import CREDIT, DONE, GIVE, SENT
 from authority.store.billing import ChainEvents, CreditEntry
+from authority.store.market import TransferRow
 from authority.store.people import User
 
+_GIFTS = (TransferRow.act == GIVE, TransferRow.asset == CREDIT, TransferRow.state == DONE)
 FINAL = 5
 """A book's status when everything in it is paid."""
 ATTEMPTS = 5
@@ -35,19 +40,20 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Balance:
-    """A member's credits, micro-credit: issued less given back, moved by the market, by feed-in; and on the chain."""
+    """A member's credits, micro-credit: issued less given back, moved by market, feed-in, gifts; and on the chain."""
 
     member: str
     booked: int
     traded: int
     fed_in: int
+    given: int
     on_chain: int
     in_custody: bool
 
     @property
     def difference(self) -> int:
         """On the chain beyond what moved; of a member in custody it is 0."""
-        return self.on_chain - self.booked - self.traded - self.fed_in
+        return self.on_chain - self.booked - self.traded - self.fed_in - self.given
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,11 @@ def read(app: App, client: ChainClient) -> Ledger:
     raise CreditsMovingError("credits moved while they were counted; give the command again")
 
 
-def _taken_in(app: App) -> int:
+def _taken_in(app: App) -> tuple[int, int]:
+    """How far the history is taken in (folding leaves the last row), and how many gifts are on the chain."""
     with app.store.read() as session:
-        return session.scalar(select(func.max(ChainEvents.n))) or 0  # folding leaves the last row
+        gifts = session.scalar(select(func.count()).where(*_GIFTS)) or 0
+        return session.scalar(select(func.max(ChainEvents.n))) or 0, gifts
 
 
 class _Chain:
@@ -123,6 +131,8 @@ def _compare(app: App, client: ChainClient, chain: _Chain) -> Ledger:
         traded = _traded(facts, StoreEvidence(session), chain)
         in_custody = set(session.scalars(select(User.wallet).where(User.sealed_key.is_not(None))))
         entries = list(session.scalars(select(CreditEntry)))
+        given = _given(session)
+        moving = session.scalar(select(func.count()).where(TransferRow.state == SENT, *_GIFTS[:2])) or 0
     booked: dict[str, int] = defaultdict(int)
     landed: dict[tuple[str, str], int] = defaultdict(int)
     for moved in credits:
@@ -133,10 +143,12 @@ def _compare(app: App, client: ChainClient, chain: _Chain) -> Ledger:
         user = chain.accounts.get(member)
         custody = member in in_custody and user is not None and user.wallet == Pubkey.from_string(member)
         fed_in, has = facts.fed_in[member], chain.has.get(member, 0)
-        balance = Balance(member, booked[member], traded[member], fed_in, has, custody)
+        balance = Balance(member, booked[member], traded[member], fed_in, given[member], has, custody)
         balances.append(balance)
         if balance.in_custody and balance.difference:
             problems.append(f"{member} has {balance.difference} micro-credits on the chain beyond what moved")
+    if moving:
+        problems.append(f"{moving} gifts are on their way: give the command again when settlement has seen to them")
     issued = sum(each.amount for each in credits if each.amount > 0)
     redeemed = -sum(each.amount for each in credits if each.amount < 0)
     paid = sum(facts.fed_in.values())
@@ -150,6 +162,23 @@ def _compare(app: App, client: ChainClient, chain: _Chain) -> Ledger:
             said = f"{entry.amount} micro-credits are booked as {entry.state}"
             problems.append(f"{entry.reference!r}: {said}, and {moved_on_chain} moved on the chain")
     return Ledger(tuple(balances), issued, redeemed, paid, chain.supply, tuple(problems))
+
+
+def _given(session: Session) -> dict[str, int]:
+    """What each member was given by others by hand, less what it gave."""
+    given: dict[str, int] = defaultdict(int)
+    to = aliased(User)
+    rows = (
+        select(User.wallet, to.wallet, func.sum(TransferRow.amount))
+        .join(User, User.id == TransferRow.user_id)
+        .join(to, to.id == TransferRow.to_user_id)
+        .where(*_GIFTS)
+        .group_by(User.wallet, to.wallet)
+    )
+    for giver, taker, amount in session.execute(rows):
+        given[giver] -= int(amount)
+        given[taker] += int(amount)
+    return given
 
 
 def _traded(facts: Facts, evidence: StoreEvidence, chain: _Chain) -> dict[str, int]:

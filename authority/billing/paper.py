@@ -38,11 +38,15 @@ def bill_pdf(bill: IssuedBill, name: str, organisation: str, zone: ZoneInfo, bil
 
     BillingError `bill_changed` where the bill is not as it was issued.
     """
-    said = _said(bill, views.document_of(bill), name, organisation, zone, billing)
+    return pdf(_TEMPLATE, _said(bill, views.document_of(bill), name, organisation, zone, billing), bill.issued_at)
+
+
+def pdf(template: Path, said: Mapping[str, Any], at: int) -> bytes:
+    """Texts set by a Typst template, which has them as JSON in `sys.inputs.said`; at is the PDF's moment."""
     missing: set[str] = set()
     while True:
         try:
-            return _compiled(json.dumps(_without(said, missing)), bill.issued_at)
+            return _compiled(template, json.dumps(_without(said, missing)), at)
         except typst.TypstError as error:
             found = _NO_GLYPH.search(error.message)
             more = set(_characters(found[1])) - missing if found else set()
@@ -65,12 +69,12 @@ def _without(value: Any, missing: set[str]) -> Any:
     return [_without(each, missing) for each in value]
 
 
-def _compiled(text: str, at: int) -> bytes:
+def _compiled(template: Path, text: str, at: int) -> bytes:
     made: bytes = typst.compile(
-        _TEMPLATE.read_bytes(),
+        template.read_bytes(),
         format="pdf",
         font_paths=_fonts(),
-        sys_inputs={"bill": text},
+        sys_inputs={"said": text},
         pdf_standards=["ua-1"],
         timestamp=at,
     )
@@ -93,7 +97,7 @@ def _said(
 ) -> dict[str, Any]:
     """What stands on the paper: texts alone."""
     seconds, total = document["epoch_seconds"], views.sum_of(document)
-    starts, ends = (_moment(document[edge] * seconds, zone) for edge in ("first_epoch", "end_epoch"))
+    starts, ends = (moment(document[edge] * seconds, zone) for edge in ("first_epoch", "end_epoch"))
     due, currency = document["due"], Currency.of(billing)
     payable, reference = currency.payable(due), reference_in(document)
     moved = gettext(
@@ -120,7 +124,7 @@ def _said(
                     zone=zone,
                 ),
             ],
-            [gettext("Issued"), _moment(bill.issued_at, zone)],
+            [gettext("Issued"), moment(bill.issued_at, zone)],
             [gettext("Account"), bill.wallet],
             [gettext("Payment reference"), spaced(reference)],
         ],
@@ -207,5 +211,6 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _moment(seconds: int, zone: ZoneInfo) -> str:
+def moment(seconds: int, zone: ZoneInfo) -> str:
+    """A moment on paper, in the language in which is read."""
     return current().dates.written(datetime.fromtimestamp(seconds, zone), "%-d %B %Y, %H:%M")

@@ -36,6 +36,8 @@ INSTRUCTIONS_SYSVAR: Final = Pubkey.from_string("Sysvar1nstructions1111111111111
 CLOCK_SYSVAR: Final = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 
 _THIS_INSTRUCTION = 0xFFFF
+_TRANSFER_CHECKED = 12
+"""Its number among SPL Token's instructions."""
 _OFFSETS = struct.Struct("<7H")
 
 
@@ -210,6 +212,20 @@ def create_associated_token_account(payer: Pubkey, owner: Pubkey, mint: Pubkey) 
             AccountMeta(SYSTEM_PROGRAM, is_signer=False, is_writable=False),
             AccountMeta(TOKEN_PROGRAM, is_signer=False, is_writable=False),
         ],
+    )
+
+
+def transfer_checked(source: Pubkey, destination: Pubkey, owner: Pubkey, amount: int, *, energy: bool) -> Instruction:
+    """SPL Token's TransferChecked of Wh or micro-credits: wallets show what it moves by the mint's decimals."""
+    mint, decimals = (energy_mint(), 3) if energy else (credit_mint(), 6)
+    metas = [
+        AccountMeta(source, is_signer=False, is_writable=True),
+        AccountMeta(mint, is_signer=False, is_writable=False),
+        AccountMeta(destination, is_signer=False, is_writable=True),
+        AccountMeta(owner, is_signer=True, is_writable=False),
+    ]
+    return Instruction(
+        TOKEN_PROGRAM, bytes([_TRANSFER_CHECKED]) + amount.to_bytes(8, "little") + bytes([decimals]), metas
     )
 
 

@@ -229,6 +229,21 @@ class BillingSettings:
 
 
 @dataclass(frozen=True)
+class TransferSettings:
+    """What members whose wallets are in custody give away on the pages, in micro-credits and Wh.
+
+    credits_a_day and energy_a_day_wh are the most that one gives in 24 hours; above sign_in_above_credits and
+    sign_in_above_wh a gift takes a sign-in of just now. take_back_seconds is how long a gift can be taken back.
+    """
+
+    credits_a_day: int = 100_000_000
+    energy_a_day_wh: int = 100_000
+    sign_in_above_credits: int = 10_000_000
+    sign_in_above_wh: int = 10_000
+    take_back_seconds: int = 180
+
+
+@dataclass(frozen=True)
 class ParameterSettings:
     """Governance's parameters at its initialization, which the collector's policy follows too.
 
@@ -285,6 +300,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     billing: BillingSettings = field(default_factory=BillingSettings)
+    transfers: TransferSettings = field(default_factory=TransferSettings)
     parameters: ParameterSettings = field(default_factory=ParameterSettings)
 
     @classmethod
@@ -327,6 +343,7 @@ class Settings:
             ),
             *_wrong_alerts(self.alerts),
             *_wrong_billing(self.billing),
+            (self.transfers.take_back_seconds > 86_400, "[transfers] take_back_seconds must be 0 to 86400"),
             (self.parameters.grace_seconds > self.epoch.seconds, "[parameters] grace_seconds must fit in an epoch"),
             (
                 self.parameters.cancel_cutoff_seconds >= self.epoch.seconds,
@@ -380,6 +397,7 @@ _TABLES: Mapping[str, type[Any]] = {
     "log": LogSettings,
     "alerts": AlertSettings,
     "billing": BillingSettings,
+    "transfers": TransferSettings,
     "parameters": ParameterSettings,
 }
 

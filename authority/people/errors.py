@@ -173,7 +173,7 @@ class ActUnclearError(PeopleError):
 
 
 class SignInAgainError(PeopleError):
-    """What changes how a person signs in takes a sign-in of just now."""
+    """What changes how a person signs in, or gives much away, takes a sign-in of just now."""
 
     code = "sign_in_again"
 

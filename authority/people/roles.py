@@ -28,7 +28,9 @@ SEES_WHAT_WAITS = frozenset({OPERATOR, AUTHORITY, AUDITOR})
 OPERATES = frozenset({OPERATOR})
 """Roles that act on gateways, readings and invitations from the pages."""
 
-READ_ENERGY, READ_MONEY, WRITE_TRADING = SCOPES = ("energy:read", "money:read", "trading:write")
+READ_ENERGY, READ_MONEY, WRITE_TRADING, WRITE_MONEY = SCOPES = (
+    "energy:read", "money:read", "trading:write", "money:write",
+)  # fmt: skip
 """What a program's token may do; one without a scope for it is refused."""
 
 

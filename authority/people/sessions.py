@@ -101,9 +101,14 @@ def listed(session: Session, person_id: int | None, now: int) -> list[dict[str, 
 
 def require_fresh(session: Session, id: str, now: int) -> None:
     """SignInAgainError where a session did not begin just now: whoever finds an open browser changes nothing by it."""
-    found = session.get_one(PersonSession, id)
-    if found.via == BY_LINK or found.created_at + FRESH_SECONDS <= now:
+    if not is_fresh(session, id, now):
         raise SignInAgainError("for this, sign in once more: it changes how you sign in")
+
+
+def is_fresh(session: Session, id: str, now: int) -> bool:
+    """Whether a session began just now, and by more than a link."""
+    found = session.get_one(PersonSession, id)
+    return found.via != BY_LINK and now < found.created_at + FRESH_SECONDS
 
 
 def end(session: Session, id: str, *, by: str, now: int, person_id: int | None = None) -> None:

@@ -290,6 +290,45 @@ class CancelOrder(ForMember):
 
 
 @dataclass(frozen=True, slots=True)
+class MoveTokens(ForMember):
+    """Tokens that a member moves by hand: between its wallet and its seat, or (to) to another member's wallet.
+
+    withdraw is what is taken out of the seat before it is given, where the wallet has less. transfer is its number.
+    """
+
+    member: MemberView
+    act: str
+    energy: bool
+    amount: int
+    transfer: int
+    to: MemberView | None = None
+    withdraw: int = 0
+
+    @property
+    def subject(self) -> str:
+        """The wish."""
+        return f"transfer {self.transfer}"
+
+    @property
+    def size(self) -> int:
+        """More where something is withdrawn first."""
+        return ACT_BYTES + (DEPOSIT_BYTES if self.withdraw else 0)
+
+    def logged(self, signature: str) -> Logged:
+        """Each transaction."""
+        data: dict[str, object] = {
+            "act": self.act,
+            "amount": self.amount,
+            "asset": "energy" if self.energy else "credit",
+        }
+        if self.to is not None:
+            data["to"] = str(self.to.member)
+        if self.withdraw:
+            data["withdrawn"] = self.withdraw
+        return self._logged("tokens_moved", signature, data)
+
+
+@dataclass(frozen=True, slots=True)
 class PayOut(Action):
     """Pay what a member has free in its seat out to its own token account, as it asked for; once in an epoch."""
 

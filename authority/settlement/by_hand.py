@@ -47,7 +47,7 @@ class ByHand:
         found: dict[str, list[HandOrder]] = {}
         undecided: set[str] = set()
         for order in self._journal.by_hand():
-            if order.state == SENT and not self._is_over(order):
+            if order.state == SENT and not is_over(self._journal, self._chain, order.wallet, order.signature):
                 undecided.add(order.wallet)
                 continue
             state, told = self._decided(order) if order.state == SENT else (WAITING, "")
@@ -76,17 +76,6 @@ class ByHand:
         ids = [each.by_hand for each in given if each.by_hand is not None and each.purpose not in pending]
         self._journal.mark_by_hand(ids, WAITING)
 
-    def _is_over(self, order: HandOrder) -> bool:
-        """Whether its transaction, which was signed in an earlier round, has come to its end."""
-        purpose = purpose_of(order.wallet)
-        kept = self._journal.pending([purpose]).get(purpose)
-        if kept is None or kept.signature != order.signature:
-            return True
-        if not self._chain.decide(kept.signature, kept.last_valid_block_height, kept.raw):
-            return False
-        self._journal.not_pending([purpose])
-        return True
-
     def _decided(self, order: HandOrder) -> tuple[str, str]:
         """Where it failed, it may have been for another act of its transaction: it is tried again, and told then."""
         return (DONE, "") if self._chain.landed(order.signature or "") else (WAITING, "")
@@ -99,3 +88,15 @@ class ByHand:
         if order.wallet not in signable:
             return REFUSED, NO_KEY
         return WAITING, ""
+
+
+def is_over(journal: Journal, chain: SettlementChain, wallet: str, signature: str | None) -> bool:
+    """Whether a member's transaction, which was signed in an earlier round, has come to its end."""
+    purpose = purpose_of(wallet)
+    kept = journal.pending([purpose]).get(purpose)
+    if kept is None or kept.signature != signature:
+        return True
+    if not chain.decide(kept.signature, kept.last_valid_block_height, kept.raw):
+        return False
+    journal.not_pending([purpose])
+    return True

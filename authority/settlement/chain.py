@@ -43,11 +43,13 @@ from authority.chain.client import ChainClient, Outgoing, Signed, TokenAccount, 
 from authority.chain.errors import ChainError, NotDeployedError, RpcError
 from authority.chain.layout import ProgramAccount
 from authority.log import log
+from authority.market import transfers
 from authority.market.standing_orders import BID
 from authority.settlement.actions import (
     Bundle,
     CancelOrder,
     ForMember,
+    MoveTokens,
     OpenBillingPeriod,
     OpenBook,
     PayOut,
@@ -419,6 +421,8 @@ class SettlementChain:
                     instructions += self._place_order(action, signers[action.member.member])
                 case CancelOrder():
                     instructions.append(self._cancel_order(action, signers[action.member.member]))
+                case MoveTokens():
+                    instructions += self._move(action, signers[action.member.member])
                 case Retire():
                     instructions += self._retire(action, signers[action.member.member])
                 case PayOut():
@@ -506,17 +510,34 @@ class SettlementChain:
         }
         yield self._build("energy_token", "retire_energy", args, accounts)
 
+    def _move(self, action: MoveTokens, signer: Keypair) -> Iterator[Instruction]:
+        """Tokens that a member moves by hand, after a withdrawal from the seat where its wallet lacks so much."""
+        member, energy = action.member, action.energy
+        if action.act == transfers.DEPOSIT:
+            yield self._deposit(member, signer, ENERGY if energy else CREDIT, action.amount)
+            return
+        out = action.amount if action.act == transfers.WITHDRAW else action.withdraw
+        if out:
+            yield self._withdraw(member, signer, out, energy=energy)
+        if action.to is not None:
+            source, destination = (
+                each.energy_token_account if energy else each.credit_token_account for each in (member, action.to)
+            )
+            yield programs.transfer_checked(source, destination, public_key(signer), action.amount, energy=energy)
+
     def _pay_out(self, action: PayOut) -> Instruction:
         """What is free in a member's seat, to its own account, as it allowed anybody to do."""
-        member, energy = action.member, action.asset is Payout.ENERGY
+        return self._withdraw(action.member, self.operator, action.amount, energy=action.asset is Payout.ENERGY)
+
+    def _withdraw(self, member: MemberView, signer: Keypair, amount: int, *, energy: bool) -> Instruction:
+        """Out of the member's seat, into its own token account."""
         accounts = {
-            "authority": public_key(self.operator),
+            "authority": public_key(signer),
             "user": member.address,
             "destination": member.energy_token_account if energy else member.credit_token_account,
             "vault": programs.energy_vault() if energy else programs.credit_vault(),
         }
-        args = {"asset": ENERGY if energy else CREDIT, "amount": action.amount}
-        return self._build("trading", "withdraw", args, accounts)
+        return self._build("trading", "withdraw", {"asset": ENERGY if energy else CREDIT, "amount": amount}, accounts)
 
     def _pay_orders(self, program: str, name: str, book: BookView) -> Instruction:
         """Clear or refund a book and pay its orders, or as many as one transaction takes."""

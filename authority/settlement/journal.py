@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from authority.log import log
 from authority.log.publish import Publish
-from authority.market import hand_orders
+from authority.market import hand_orders, transfers
 from authority.market.book_leaf import book_leaf
 from authority.market.hand_orders import HandOrder
 from authority.store import Store
@@ -76,7 +76,7 @@ class Departure:
     """A transaction that is about to be sent: signature (base58), last block height where it can land, itself (base64).
 
     acts are what the log is told of it, frames the readings in it; purposes name what must not be signed a second time
-    while this may still land, by_hand (HandOrder.id) which wishes of members it carries out.
+    while this may still land, by_hand (HandOrder.id) and transfers (Transfer.id) which wishes it carries out.
     """
 
     signature: str
@@ -86,6 +86,7 @@ class Departure:
     frames: Sequence[WaitingFrame] = ()
     purposes: Sequence[str] = ()
     by_hand: Sequence[int] = ()
+    transfers: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +209,22 @@ class Journal:
             for departure in departures:
                 if departure.by_hand:
                     hand_orders.mark(session, departure.by_hand, hand_orders.SENT, signature=departure.signature)
+                if departure.transfers:
+                    transfers.mark(session, departure.transfers, transfers.SENT, signature=departure.signature)
 
     def arrived(self, departures: Sequence[Departure], epoch_seconds: int) -> None:
         """The chain has taken these transactions: their frames count for the epochs at whose ends they were read."""
         frames = [frame for departure in departures for frame in departure.frames]
         purposes = [purpose for departure in departures for purpose in departure.purposes]
         by_hand = [each for departure in departures for each in departure.by_hand]
+        moved = [each for departure in departures for each in departure.transfers]
         if frames or purposes:
             with self.store.write() as session:
                 _confirm(session, frames, epoch_seconds)
                 if by_hand:
                     hand_orders.mark(session, by_hand, hand_orders.DONE)
+                if moved:
+                    transfers.mark(session, moved, transfers.DONE)
                 if purposes:
                     session.connection().execute(_PENDING_NO_MORE, {"of": purposes})
 

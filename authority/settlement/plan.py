@@ -25,6 +25,7 @@ from authority.market.standing_orders import (
     propose,
     retirements,
 )
+from authority.market.transfers import Transfer
 from authority.settlement.actions import (
     Action,
     CancelOrder,
@@ -43,6 +44,7 @@ from authority.settlement.actions import (
 from authority.settlement.holdback import MeterQueue, may_go, ready_boundary
 from authority.settlement.journal import WaitingFrame
 from authority.settlement.snapshot import BookView, ConfigView, MemberView, MeterView, Pause, Payout, Snapshot
+from authority.settlement.transfers import moved
 from authority.store.settlement import SettlementEpoch
 
 ORDER_MARGIN_SECONDS = 1
@@ -63,7 +65,8 @@ class Situation:
 
     waiting: frames by meter that the chain has not seen; epochs: those with work left; policies: standing orders by
     member, of members for whom the authority can sign; delegated: those of them for whom it signs as their delegate;
-    by_hand: what members asked for by hand and is not sent yet, by member, the oldest first;
+    by_hand: what members asked for by hand and is not sent yet, by member, the oldest first; transfers: the tokens that
+    they move by hand, alike;
     refused: how often the programs have refused what an action is about; given_up: the boundary, by member, that the
     chain will not take; paid_out: subjects of payouts that were made in this epoch already.
     """
@@ -74,6 +77,7 @@ class Situation:
     policies: Mapping[str, StandingOrder]
     delegated: Set[str] = frozenset()
     by_hand: Mapping[str, Sequence[HandOrder]] = field(default_factory=dict)
+    transfers: Mapping[str, Sequence[Transfer]] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     given_up: Mapping[str, int] = field(default_factory=dict)
     paid_out: Set[str] = frozenset()
@@ -227,7 +231,10 @@ def _finish(situation: Situation, book: BookView) -> Iterator[Action]:
 
 
 def _members(situation: Situation) -> Iterator[Action]:
-    """What is done for members: what they ask for by hand, else a retirement and then orders, else what is paid out."""
+    """What is done for members: what they move or order by hand, else a retirement and then orders, else payouts.
+
+    Of transfers one a round: what follows goes by what it leaves, as the chain says.
+    """
     chain = situation.chain
     book = chain.books.get(chain.epoch)
     takes_orders = (
@@ -240,8 +247,12 @@ def _members(situation: Situation) -> Iterator[Action]:
     start = chain.config.start_of(chain.epoch)
     before = next((row for row in situation.epochs if row.epoch == chain.epoch - 1), None)
     waited = before is None or before.minted_ms is not None
+    members = {str(member.member): member for member in chain.members} if situation.transfers else {}
     for member in chain.members:
         name = str(member.member)
+        if name in situation.transfers:
+            yield moved(member, members, situation.transfers[name][0])
+            continue
         reached = member.as_delegate() if name in situation.delegated else member
         acts: list[Action] = []
         if taking is not None:

@@ -8,7 +8,7 @@ undone; the log says so in one act, `chain_went_back`, from which the audit know
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,10 @@ from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import NotDeployedError
 from authority.errors import AuthorityError
+from authority.language.reading import marked
 from authority.log import log
 from authority.log.restoration import CHAIN_MOVED, CHAIN_WENT_BACK, restorations
+from authority.market import transfers
 from authority.settlement.journal import set_frames
 from authority.store import Store
 from authority.store.billing import ChainEvents, HistoryCursor
@@ -50,8 +52,9 @@ from authority.store.settlement import (
     act_key,
 )
 
-OF_MEMBERS = frozenset({"place_order", "cancel_order", "retire_energy", "withdraw"})
+OF_MEMBERS = frozenset({"place_order", "cancel_order", "retire_energy", "tokens_moved", "withdraw"})
 """Acts of settlement in members' names: they may not land, and are not done again for their own sake."""
+UNDONE = marked("the chain went back, and this was undone with it: ask for it again")
 STATUSES_AT_ONCE = 256
 WENT_BACK = "chain"
 """What the alert about a chain that went back is about."""
@@ -204,6 +207,11 @@ def go_back(
         found = undone(session, client, stands)
     if dry_run or not found.any:
         return found
+    with store.read() as session:
+        moved = [
+            signature
+            for _, _, signature in _missing(session, client, _first_leaf(client, stands), frozenset({"tokens_moved"}))
+        ]
     gone_tables = _gone_tables(store, client)
     cursor = _last_known(store, client)
     with store.write() as session:
@@ -212,6 +220,7 @@ def go_back(
         _forget(session, stands, from_leaf)
         _forget_tables(session, gone_tables)
         _forget_history(session, cursor)
+        transfers.undo(session, moved, UNDONE)
         data = {
             "epochs": len(found.epochs),
             "from_leaf": from_leaf,
@@ -252,9 +261,18 @@ def _first_leaf(client: ChainClient, stands: Standing) -> int:
 
 
 def _missing_acts(session: Session, client: ChainClient, first: int) -> Iterator[tuple[int, str]]:
-    """Acts from a leaf on whose transactions the chain does not have.
+    """The department's acts from a leaf on whose transactions the chain does not have."""
+    for index, kind, _ in _missing(session, client, first):
+        yield index, kind
 
-    Left out are those that another act has told of, and those that lie on the validator before.
+
+def _missing(
+    session: Session, client: ChainClient, first: int, kinds: Collection[str] = ()
+) -> Iterator[tuple[int, str, str]]:
+    """Acts from a leaf on whose transactions the chain does not have: leaf, kind, signature.
+
+    They are of these kinds; where none is named, all but those in members' names. Left out are those that another act
+    has told of, and those that lie on the validator before.
     """
     told = session.scalar(
         select(Act.log_index)
@@ -269,16 +287,16 @@ def _missing_acts(session: Session, client: ChainClient, first: int) -> Iterator
     signed = [
         (row.log_index, row.kind, row.data["signature"])
         for row in rows
-        if isinstance(row.data.get("signature"), str) and row.kind not in OF_MEMBERS
+        if isinstance(row.data.get("signature"), str) and (row.kind in kinds if kinds else row.kind not in OF_MEMBERS)
     ]
     for start in range(0, len(signed), STATUSES_AT_ONCE):
         some = signed[start : start + STATUSES_AT_ONCE]
         answer = client.call("getSignatureStatuses", [each[2] for each in some], {"searchTransactionHistory": True})[
             "value"
         ]
-        for (index, kind, _), status in zip(some, answer, strict=True):
+        for act, status in zip(some, answer, strict=True):
             if status is None:
-                yield index, kind
+                yield act
 
 
 def _forget(session: Session, stands: Standing, from_leaf: int) -> None:

@@ -28,7 +28,6 @@ from authority.chain.errors import (
 from authority.enrolment import wallets
 from authority.errors import AuthorityError
 from authority.log.publish import Publish
-from authority.market.hand_orders import HandOrder
 from authority.market.policies import standing_orders_by_wallet
 from authority.market.standing_orders import StandingOrder
 from authority.settlement import went_back
@@ -38,6 +37,7 @@ from authority.settlement.actions import (
     CancelOrder,
     Checkpoint,
     ForMember,
+    MoveTokens,
     PayOut,
     PlaceOrder,
     RefundBook,
@@ -55,6 +55,7 @@ from authority.settlement.journal import Departure, Journal, MemberTotals, Waiti
 from authority.settlement.market_sums import may_be_told
 from authority.settlement.plan import FAILING_AFTER, Situation, plan, stages_complete
 from authority.settlement.snapshot import MeterView, Snapshot
+from authority.settlement.transfers import Transfers
 from authority.settlement.views import book_hash
 from authority.settlement.watch import Watch
 from authority.store import Store
@@ -161,6 +162,7 @@ class Worker:
         self._paid_out_in = -1
         self._watch = Watch(self.journal)
         self._by_hand = ByHand(self.journal, chain)
+        self._transfers = Transfers(self.journal, chain)
         self._compared = False
         self._slot = 0
         self.last_actions: Sequence[Action] = ()
@@ -258,14 +260,15 @@ class Worker:
         self._record_spans(snapshot)
         if self._paid_out_in != snapshot.epoch:
             self._paid_out, self._paid_out_in = set(), snapshot.epoch
-        policies, delegated, by_hand = self._wishes(snapshot)
+        policies, delegated, mine = self._wishes(snapshot)
         situation = Situation(
             chain=snapshot,
             waiting=waiting,
             epochs=rows,
             policies=policies,
             delegated=frozenset(delegated),
-            by_hand=by_hand,
+            by_hand=self._by_hand.open(snapshot, mine | delegated),
+            transfers=self._transfers.open(snapshot, mine),
             refused={subject: failed.count for subject, failed in self._failures.items()},
             given_up=dict(self._given_up),
             paid_out=frozenset(self._paid_out),
@@ -317,8 +320,8 @@ class Worker:
                 self._watch.alert("chain_went_back", went_back.WENT_BACK, message)
         self._compared = True
 
-    def _wishes(self, snapshot: Snapshot) -> tuple[dict[str, StandingOrder], set[str], dict[str, Sequence[HandOrder]]]:
-        """Standing orders and orders by hand of those members for whom a key is in custody here; for whom as delegate.
+    def _wishes(self, snapshot: Snapshot) -> tuple[dict[str, StandingOrder], set[str], set[str]]:
+        """Standing orders of those members for whom a key is in custody here; for whom as delegate, for whom itself.
 
         That is the key of the present wallet, else of the delegate, as long as that is in office.
         """
@@ -336,9 +339,8 @@ class Worker:
             for member in snapshot.members
             if member.wallet not in custody and member.delegate in custody and snapshot.now < member.delegate_until
         }
-        by_hand = self._by_hand.open(snapshot, mine | delegated)
         policies = {name: order for name, order in orders.items() if name in mine | delegated}
-        return policies, delegated, by_hand
+        return policies, delegated, mine
 
     def _give_up(self, situation: Situation) -> None:
         """What the chain refuses of a member again and again, beyond its grace, keeps its later readings no longer."""
@@ -421,7 +423,7 @@ class Worker:
             and row.orders_placed_ms is None
             and row.opened_ms is not None
             and (before is None or before.minted_ms is not None)
-            and not any(isinstance(action, PlaceOrder | Retire | SettleSurplus) for action in actions)
+            and not any(isinstance(action, PlaceOrder | MoveTokens | Retire | SettleSurplus) for action in actions)
         ):
             self.journal.mark(row.epoch, "orders_placed")
 
@@ -465,6 +467,7 @@ class Worker:
                 self._withdrawn(departures.get(at), outcome)
                 if len(bundle) > 1:
                     self._by_hand.undone(bundle)
+                    self._transfers.undone(bundle)
                     again += _parts(bundle, halves=isinstance(outcome, TransactionTooLargeError))
                 else:
                     self._refused(bundle[0], outcome)
@@ -553,6 +556,9 @@ class Worker:
         if isinstance(action, PlaceOrder | CancelOrder) and action.by_hand is not None:
             self._by_hand.refused(action, action.by_hand, error)
             return
+        if isinstance(action, MoveTokens):
+            self._transfers.refused(action, error)
+            return
         name = error.name if isinstance(error, ProgramError) else error.code
         if isinstance(action, SubmitReading) and name in SKIPPED_REFUSALS | BLOCKING_REFUSALS:
             if name in SKIPPED_REFUSALS:
@@ -602,6 +608,7 @@ def _departure(bundle: Bundle, signed: Signed) -> Departure:
             for action in bundle
             if isinstance(action, PlaceOrder | CancelOrder) and action.by_hand is not None
         ],
+        [action.transfer for action in bundle if isinstance(action, MoveTokens)],
     )
 
 

@@ -8,7 +8,7 @@
 - authority.store.enrolments: Claim, Enrolment, EnrolmentMeter
 - authority.store.log: LogState, LogLeaf, LogTile, Checkpoint, Act
 - authority.store.leases: Lease
-- authority.store.market: StandingOrderPolicy, ShownBook, PendingTransaction
+- authority.store.market: StandingOrderPolicy, ShownBook, PendingTransaction, HandOrderRow, TransferRow, MemberCode
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
 - authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry, BillMail,
   CreditRequest, BillPayment, BankAccount, PayoutOrder

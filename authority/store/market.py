@@ -1,4 +1,4 @@
-"""Standing orders, orders by hand, and the transactions that place orders and may still be on their way."""
+"""Standing orders, orders and transfers by hand, and the transactions of these that may still be on their way."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ class PendingTransaction(Base):
 
 
 _OPEN = text("state IN ('waiting', 'sent')")
+_UNDECIDED = text("state IN ('waiting', 'going', 'sent')")
 
 
 class HandOrderRow(Base):
@@ -92,3 +93,50 @@ class HandOrderRow(Base):
 
 HAND_ORDER_OPEN = HandOrderRow.state.in_((literal_column("'waiting'"), literal_column("'sent'")))
 """What settlement has still to do, or to look after: in the words of the index that holds it alone."""
+
+
+class TransferRow(Base):
+    """Tokens that a member whose wallet is in custody moves by hand (authority.market.transfers).
+
+    act is deposit (wallet to market), withdraw (market to wallet) or give (to to_user_id); asset is energy (Wh) or
+    credit (micro-credits). request_key makes it one of its member's own. goes_at is when it may no longer be taken
+    back (Unix seconds). state is waiting, going, sent (signature is its transaction's, base58), done, refused (told
+    says why) or taken_back.
+    """
+
+    __tablename__ = "transfers"
+    __table_args__ = (
+        UniqueConstraint("user_id", "request_key"),
+        Index("ix_transfers_user_id_id", "user_id", "id"),
+        Index("ix_transfers_to_user_id_id", "to_user_id", "id"),
+        Index("ix_transfers_open", "id", sqlite_where=_UNDECIDED, postgresql_where=_UNDECIDED),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    to_user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    request_key: Mapped[str] = mapped_column(String(64))
+    act: Mapped[Name]
+    asset: Mapped[Name]
+    amount: Mapped[BigInt]
+    state: Mapped[Name]
+    told: Mapped[str] = mapped_column(default="")
+    signature: Mapped[str | None] = mapped_column(String(88))
+    asked_at: Mapped[Seconds]
+    goes_at: Mapped[Seconds]
+
+
+TRANSFER_OPEN = TransferRow.state.in_(
+    (literal_column("'waiting'"), literal_column("'going'"), literal_column("'sent'"))
+)
+"""What settlement has still to do, or to look after: in the words of the index that holds it alone."""
+
+
+class MemberCode(Base):
+    """What a member's QR code says in the place of its name: random, so that nobody finds a member by trying."""
+
+    __tablename__ = "member_codes"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    code: Mapped[str] = mapped_column(String(32), unique=True)
+    made_at: Mapped[Seconds]

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me, me_export, me_files, me_leaving, me_mails, me_wallet, openadr
+from authority.api import (
+    me,
+    me_certificates,
+    me_export,
+    me_files,
+    me_leaving,
+    me_mails,
+    me_transfers,
+    me_wallet,
+    openadr,
+)
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     approval_pages,
     audit_pages,
+    certificate_pages,
     estimate_pages,
     kwh_pages,
     languages,
@@ -70,6 +81,9 @@ RULES: Mapping[str, Rule] = {
     **me_leaving.RULES,
     **me_mails.RULES,
     **me_wallet.RULES,
+    **me_transfers.RULES,
+    **me_certificates.RULES,
+    **certificate_pages.RULES,
     **openadr.RULES,
     **wallet_pages.RULES,
 }

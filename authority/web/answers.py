@@ -14,6 +14,7 @@ from authority.api.own_wallet import (
     TransactionMalformedError,
     WishInvalidError,
 )
+from authority.api.transfers import TransferInvalidError
 from authority.billing.errors import (
     BatchUnknownError,
     BillingError,
@@ -83,6 +84,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (DaysInvalidError, 400),
     (AmountInvalidError, 400),
     (NamesSomebodyError, 400),
+    (TransferInvalidError, 400),
     (PeopleError, 400),
     (MarketError, 409),
     (BillingError, 409),

@@ -17,8 +17,20 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
-from authority.api import gate, me, me_export, me_files, me_leaving, me_mails, me_wallet, openadr
+from authority.api import (
+    gate,
+    me,
+    me_certificates,
+    me_export,
+    me_files,
+    me_leaving,
+    me_mails,
+    me_transfers,
+    me_wallet,
+    openadr,
+)
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
+from authority.api.certificates import MemberCertificates
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
 from authority.api.hand_orders import HandOrders
@@ -30,6 +42,7 @@ from authority.api.member import Members
 from authority.api.own_wallet import OwnWallets
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
+from authority.api.transfers import HandTransfers
 from authority.api.treasury import Treasury
 from authority.app import App
 from authority.chain.client import ChainClient
@@ -48,6 +61,7 @@ from authority.web import (
     answers,
     approval_pages,
     audit_pages,
+    certificate_pages,
     estimate_pages,
     figures,
     help_page,
@@ -295,7 +309,13 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(mail_pages.blueprint(people.app))
     own_wallets = OwnWallets(people.app, people.client)
     app.register_blueprint(me_wallet.blueprint(people.app, own_wallets))
-    app.register_blueprint(wallet_pages.blueprint(people.app, members, own_wallets))
+    transfers = HandTransfers(people.app, people.client)
+    app.register_blueprint(me_transfers.blueprint(people.app, transfers))
+    app.register_blueprint(wallet_pages.blueprint(people.app, members, own_wallets, transfers))
+    certificates = MemberCertificates(people.app, people.client)
+    app.register_blueprint(me_certificates.blueprint(people.app, certificates))
+    app.register_blueprint(certificate_pages.blueprint(people.app, members, certificates))
+    app.register_blueprint(certificate_pages.public_blueprint(members, certificates))
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-import segno
 from flask import Blueprint, Response, request, url_for
-from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from authority.api import gate
@@ -32,6 +30,7 @@ from authority.refusals import RefusalError
 from authority.store.enrolments import ENROLMENT_REJECTED
 from authority.store.metering import DISPOSITION_RELEASED, DISPOSITION_VOID, Frame
 from authority.web.answers import redirect, status_of
+from authority.web.codes import qr
 from authority.web.operator_pages import Shown, enrolment_of
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
@@ -226,12 +225,6 @@ def blueprint(shown: Shown) -> Blueprint:
         return show_invited([invited])
 
     return acts
-
-
-def qr(text: str) -> Markup:
-    """A text as a QR code, drawn in the page itself."""
-    drawn: str = segno.make(text, error="m").svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True)
-    return Markup(drawn)  # noqa: S704 - paths and figures of segno's, none of the text
 
 
 def _digest(text: str) -> bytes:

@@ -37,6 +37,7 @@ ERRORS_OF = (
     "collector/evidence.py", "collector/held.py", "demo/campus.py", "demo/orchestrator.py",
     "enrolment/approvals.py", "enrolment/requests.py", "errors.py", "governance/acts.py", "log/nameless.py",
     "market/credits.py", "market/hand_orders.py", "market/policies.py", "market/standing_orders.py",
+    "market/transfers.py",
     "operations/chain_state.py", "operations/handover.py", "operations/members.py",
     "operations/replacing_wallets.py", "operations/upgrade.py", "operations/wallet_requests.py", "people",
     "refusals.py", "status/judgement.py", "web",

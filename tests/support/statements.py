@@ -11,14 +11,20 @@ from sqlalchemy import Engine, event, text
 HISTORY = (
     "frames", "log_leaves", "log_tiles", "log_checkpoints", "log_published", "log_cosignatures",
     "acts", "settled_spans", "settlement_epochs",
-    "parked_frames", "incidents", "energy_days", "trade_days", "market_days", "hand_orders",
+    "parked_frames", "incidents", "energy_days", "trade_days", "market_days", "hand_orders", "transfers",
     "bills", "bill_mails", "bill_payments", "credit_entries", "credit_requests", "payout_orders",
     "billing_folded_facts", "billing_folded_credits", "billing_chain_events", "settlement_acts",
     "claims", "enrolments", "approvals", "logged_reads", "carried_frames",
 )  # fmt: skip
 """Tables that grow with time; all others grow with the campus, or by a few rows a year."""
 
-OPEN = ("ix_frames_held", "ix_frames_waiting", "ix_hand_orders_open", "ix_credit_entries_unordered")
+OPEN = (
+    "ix_frames_held",
+    "ix_frames_waiting",
+    "ix_hand_orders_open",
+    "ix_transfers_open",
+    "ix_credit_entries_unordered",
+)
 """Indexes that hold what is open alone, and may be read whole."""
 
 GROUPS = (

@@ -16,8 +16,13 @@ from billing_campus import (
     run_epochs,
     sums,
 )
+from campus_people import account
+from people_site import application
 
+from authority.api.certificates import MemberCertificates
+from authority.chain.client import ChainClient
 from authority.cli import main
+from authority.refusals import NotFoundError
 from authority.store.billing import IssuedBill
 from authority.store.log import Act
 
@@ -77,6 +82,17 @@ def test_a_period_from_preview_to_correction(campus, billing, capsys, tmp_path):
         each["due"] for each in before.values()
     )
 
+    certificates = MemberCertificates(campus.app, lambda: ChainClient(campus.validator.url, attempts=2, timeout=10))
+    d, b = account(campus, "D"), account(campus, "B")
+    certificate = certificates.one(d, 4, "{}".format)
+    assert certificate.wh == drawn["retired"] == sum(each.wh for each in certificate.retired)
+    assert (certificate.bought_wh, certificate.untold_wh) == (drawn["bought"], 0)
+    assert certificates.listed(d, "{}".format).certificates == (certificate,)
+    assert certificates.listed(b, "{}".format).certificates == ()
+    with pytest.raises(NotFoundError):
+        certificates.one(b, 4, "{}".format)
+    assert not certificates.check(certificate.link).holds, "no checkpoint has the bill yet"
+
     # A correction is a line of the next bill, once, and the old bill stays as it was.
     assert "line_unknown" in billing("correct", 4, "--line", 99, "--amount", 1, "--reason", "x", status=1)
     assert "amount_invalid" in billing("correct", 4, "--line", 2, "--amount", 0, "--reason", "x", status=1)
@@ -84,6 +100,16 @@ def test_a_period_from_preview_to_correction(campus, billing, capsys, tmp_path):
     assert billing(*said, "--dry-run")["changed"] is False
     assert [billing(*said)["changed"] for _ in range(2)] == [True, False]
     run_epochs(campus, worker, end_of_period(campus) + GRACE_EPOCHS)
+    found = certificates.check(certificate.link)
+    assert [step.holds for step in found.steps] == [True] * 5, found.steps
+    client = application(campus.app, lambda: ChainClient(campus.validator.url, attempts=2, timeout=10)).test_client()
+    assert "All that was looked at holds" in client.get(f"/certificates/{certificate.link}").text
+    for wrong in ("4-x", "5" + certificate.link[1:], "x", "4"):
+        assert client.get(f"/certificates/{wrong}").status_code == 404
+    _forged(campus, certificate.retired[0].log_index)
+    forged = {step.what: step.holds for step in certificates.check(certificate.link).steps}
+    assert forged == {"document": True, "entries": False, "pinned": None, "transactions": False, "sum": False}
+    _forged(campus, certificate.retired[0].log_index, -1)
     billing("close", 1)
     billing("issue", 1)
     corrected = next(line for line in issued(campus, 1)["D"]["lines"] if line["kind"] == "correction")
@@ -94,6 +120,13 @@ def test_a_period_from_preview_to_correction(campus, billing, capsys, tmp_path):
     states = [each["state"] for each in billing("periods")]
     assert states[:2] == ["issued", "issued"]
     assert states[-1] == "open"
+
+
+def _forged(campus, leaf, more=1):
+    """An act says that a Wh more was retired than was."""
+    with campus.app.store.write() as session:
+        act = session.get(Act, leaf)
+        act.data = {**act.data, "amount": act.data["amount"] + more}
 
 
 def _text(campus, capsys, *words):

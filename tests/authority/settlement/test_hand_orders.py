@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from campus_people import account, who
 from sqlalchemy import select
 from statements import executed
 from whole_campus import persist
@@ -29,23 +30,13 @@ from authority.market.book_leaf import book_of_leaf
 from authority.market.hand_orders import HandOrderKeyUsedError
 from authority.market.open_book import OpenBook
 from authority.market.standing_orders import StandingOrder
-from authority.people.roles import MemberAccount, Principal
+from authority.people.roles import MemberAccount
 from authority.store.log import Act
 from authority.store.market import HandOrderRow
 from authority.store.people import User
 
 CREDIT = 10**9
 SELL, BUY = proposed("ask", 120_000, 1_000), proposed("bid", 250_000, 600)
-
-
-def account(campus: Any, name: str) -> MemberAccount:
-    with campus.app.store.read() as session:
-        user = session.scalar(select(User).where(User.name == name))
-        return MemberAccount(user.id, user.name, user.wallet)
-
-
-def who(its: MemberAccount) -> Principal:
-    return Principal(1, f"person-{its.name.lower()}", its.name, frozenset({"member"}), its, "s")
 
 
 def by_hand(campus: Any) -> HandOrders:

@@ -23,7 +23,8 @@ from authority.web import access
 NO_PAGES = {
     "audit.verify_state", "health.alive", "health.metrics", "health.ready", "language.choose",
     "live_events", "log.checkpoint", "log.key",
-    "market_pages.prices_csv", "member.bill_pdf", "openapi.spec", "people.home", "treasurer.bill_pdf",
+    "market_pages.prices_csv", "member.bill_pdf", "my_certificates.pdf", "openapi.spec", "people.home",
+    "treasurer.bill_pdf",
     "treasurer.period_csv",
     "treasurer.look_at_close", "treasurer.look_at_issue",
 }  # fmt: skip
@@ -55,6 +56,7 @@ def pages(site: Any) -> dict[str, str]:
     values = {
         "secret": invitation, "number": 1, "period": 0, "wallet": wallet, "log_index": 1, "enrolment_id": "x",
         "gateway": "dormitory-a", "meter_name": "building", "proposal": "x", "link": "x",
+        "code": "x",
     }  # fmt: skip
     found = {}
     for rule in site.flask.url_map.iter_rules():

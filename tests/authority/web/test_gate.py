@@ -44,6 +44,7 @@ VALUES = {
     "pseudonym": "x",
     "proposal": "x",
     "object_id": "x",
+    "code": "x",
 }
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
@@ -53,9 +54,13 @@ OPEN_TO = {
     "me_leaving": {*ROLES, "nobody"},
     "leave": {*ROLES, "nobody"},
     "me_wallet": {MEMBER, DELEGATE},
-    "wallet": {MEMBER, DELEGATE},
-    "wallet.ask": {MEMBER},
+    "me_transfers": {MEMBER},
+    "me_transfers.listed": {MEMBER, DELEGATE},
+    "wallet": {MEMBER},
+    "wallet.own": {MEMBER, DELEGATE},
     "openadr": {*ROLES, "nobody"},
+    "me_certificates": {MEMBER, DELEGATE},
+    "my_certificates": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
     "proofs": {MEMBER},
     "payout": {MEMBER},
