@@ -29,6 +29,7 @@ STATEMENT_COLUMNS = ("id", "date", "amount", "in", "out", "text", "currency")
 """What a column of a bank's statement may hold; `amount`, or `in` and `out`."""
 SMTP_SECURITIES = ("starttls", "tls", "none")
 MAX_VERIFIERS = 64
+MOST_CO2_G_PER_KWH = 5_000
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 FIRST_LINE = "# The authority's configuration; every table and key is explained in docs/OPERATIONS.md."
 
@@ -53,7 +54,8 @@ class SiteSettings:
     """Where the campus lies, in degrees (north and east positive), for the plausibility of solar readings.
 
     `known = false` switches that check off. zone is the IANA time zone whose calendar billing periods may follow.
-    language is the pages' for readers who say none themselves.
+    language is the pages' for readers who say none themselves. grid_co2_g_per_kwh is the mean emissions of the grid's
+    energy, and grid_co2_source who says so, shown beside it; 0 and empty: unknown.
     """
 
     known: bool = False
@@ -61,6 +63,8 @@ class SiteSettings:
     longitude: float = 0.0
     zone: str = "UTC"
     language: str = "en"
+    grid_co2_g_per_kwh: int = 0
+    grid_co2_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -305,6 +309,14 @@ class Settings:
             (
                 self.site.language not in LANGUAGES,
                 f"[site] language is one of {', '.join(LANGUAGES)}, not {self.site.language!r}",
+            ),
+            (
+                not 0 <= self.site.grid_co2_g_per_kwh <= MOST_CO2_G_PER_KWH,
+                f"[site] grid_co2_g_per_kwh must be 0 to {MOST_CO2_G_PER_KWH}",
+            ),
+            (
+                bool(self.site.grid_co2_g_per_kwh) != bool(self.site.grid_co2_source.strip()),
+                "[site] grid_co2_g_per_kwh and grid_co2_source, who says so, go together",
             ),
             (not _is_zone(self.site.zone), f"[site] zone must be an IANA time zone, not {self.site.zone!r}"),
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),

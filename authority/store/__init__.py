@@ -12,7 +12,7 @@
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
 - authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry, BillMail,
   CreditRequest, BillPayment, BankAccount, PayoutOrder
-- authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept, MarketDay
+- authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept, MarketDay, PublicDay
 
 All are imported here, for a backup copies the tables that are known.
 """

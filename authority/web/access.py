@@ -35,6 +35,8 @@ PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
         "market.book",
         "market_pages.market_page",
         "market_pages.prices_csv",
+        "indicators.over",
+        "indicator_pages.indicators_page",
         "help_page.words",
         "health.alive",
         "health.ready",

@@ -22,6 +22,8 @@ from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
 from authority.api.hand_orders import HandOrders
+from authority.api.indicators import CampusIndicators
+from authority.api.indicators import blueprint as indicators_blueprint
 from authority.api.log_tiles import ServedLog
 from authority.api.log_tiles import blueprint as log_blueprint
 from authority.api.market import Market
@@ -51,6 +53,7 @@ from authority.web import (
     estimate_pages,
     figures,
     help_page,
+    indicator_pages,
     kwh_pages,
     languages,
     live,
@@ -291,6 +294,9 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))
+    indicators = CampusIndicators(people.app)
+    app.register_blueprint(indicators_blueprint(indicators))
+    app.register_blueprint(indicator_pages.blueprint(indicators))
     app.register_blueprint(help_page.blueprint(people.app.home.settings.epoch.seconds))
     app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 

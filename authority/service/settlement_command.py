@@ -1,9 +1,10 @@
-"""`authority settlement`: the worker, and beside it what members ask of the operator's key."""
+"""`authority settlement`: the worker, and beside it what is done once in a while by the one process that settles."""
 
 from __future__ import annotations
 
 import argparse
 
+from authority.measures import public_days
 from authority.operations import wallet_requests
 from authority.settlement import command
 
@@ -12,4 +13,4 @@ add_arguments = command.add_arguments
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the worker or one of its actions; LeaseError where another worker runs."""
-    return command.run(arguments, beside=(wallet_requests.run,))
+    return command.run(arguments, beside=(wallet_requests.run, public_days.run))

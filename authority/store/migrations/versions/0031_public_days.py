@@ -1,0 +1,31 @@
+"""The campus's days as the public is told them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0031_public_days"
+down_revision = "0027_open_bills"
+branch_labels = None
+depends_on = None
+
+WHOLE = ("members", "members_measured", "intervals", "intervals_measured", "books_withheld")
+ENERGIES = (
+    "generation_wh", "consumption_wh", "used_locally_wh", "imported_wh", "exported_wh", "withdrawn_wh", "minted_wh",
+)  # fmt: skip
+TRADED = ("traded_wh", "price_value", "retail_value", "feed_in_value", "wheeling_value")
+
+
+def upgrade() -> None:
+    """Make the table; the service fills it, four days at a time."""
+    number = sa.BigInteger()
+    op.create_table(
+        "public_days",
+        sa.Column("day", number, autoincrement=False, nullable=False),
+        sa.Column("ended", number, nullable=False),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in WHOLE),
+        *(sa.Column(name, number, nullable=True) for name in ENERGIES),
+        *(sa.Column(name, number, nullable=False) for name in TRADED),
+        sa.Column("co2_g_per_kwh", sa.Integer(), nullable=True),
+        sa.Column("co2_source", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("day", name=op.f("pk_public_days")),
+    )
