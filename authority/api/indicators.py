@@ -252,8 +252,8 @@ def blueprint(indicators: CampusIndicators) -> APIBlueprint:
     @public.doc(
         summary="Self-sufficiency, self-consumption, share traded, prices and CO2 by day or month",
         description=(
-            "In the site's time zone; at most 92 days by day, 366 by month. A day is told when it is over and complete, "
-            "or three days later with what there is, and stays as it is then. Sums of too few members are null."
+            "In the site's time zone; at most 92 days by day, 366 by month. A day is told when it is over and "
+            "complete, or three days later with what there is, and stays so. Sums of too few members are null."
         ),
         responses={400: "The query is wrong."},
     )

@@ -115,6 +115,28 @@ class WebSettings:
 
 
 @dataclass(frozen=True)
+class PlanSettings:
+    """Where buildings stand on the public plan, each as NAME=X,Y in per cent from the left and the top.
+
+    `grid` in the place of a name is where the campus grid's point stands; else it is in the middle. Buildings that have
+    no place stand in rows, and so do all where none has one.
+    """
+
+    places: tuple[str, ...] = ()
+
+    def by_name(self) -> dict[str, tuple[int, int]]:
+        """The places by name; ValueError where one is not written so."""
+        found = {}
+        for text in self.places:
+            name, _, place = text.rpartition("=")
+            across, down = (int(part) for part in place.split(","))
+            if not (name.strip() and 0 <= across <= 100 and 0 <= down <= 100):
+                raise ValueError(text)
+            found[name.strip()] = (across, down)
+        return found
+
+
+@dataclass(frozen=True)
 class OidcSettings:
     """The campus's OpenID provider, by which invited people may sign in; an empty issuer means none.
 
@@ -282,6 +304,7 @@ class Settings:
     collector: CollectorSettings = field(default_factory=CollectorSettings)
     mqtt: MqttSettings = field(default_factory=MqttSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    plan: PlanSettings = field(default_factory=PlanSettings)
     oidc: OidcSettings = field(default_factory=OidcSettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
     validator: ValidatorSettings = field(default_factory=ValidatorSettings)
@@ -337,6 +360,7 @@ class Settings:
                 any(len(each.split(" ")) != 2 for each in self.log.witnesses),
                 "[log] witnesses are texts of a URL, a space, and a verifier key",
             ),
+            (not _are_places(self.plan), "[plan] places are texts such as Dormitory A=20,35, from 0 to 100"),
             *_wrong_alerts(self.alerts),
             *_wrong_billing(self.billing),
             (self.parameters.grace_seconds > self.epoch.seconds, "[parameters] grace_seconds must fit in an epoch"),
@@ -385,6 +409,7 @@ _TABLES: Mapping[str, type[Any]] = {
     "collector": CollectorSettings,
     "mqtt": MqttSettings,
     "web": WebSettings,
+    "plan": PlanSettings,
     "oidc": OidcSettings,
     "people": PeopleSettings,
     "validator": ValidatorSettings,
@@ -394,6 +419,14 @@ _TABLES: Mapping[str, type[Any]] = {
     "billing": BillingSettings,
     "parameters": ParameterSettings,
 }
+
+
+def _are_places(plan: PlanSettings) -> bool:
+    try:
+        plan.by_name()
+    except ValueError:
+        return False
+    return True
 
 
 def _is_origin(text: str) -> bool:

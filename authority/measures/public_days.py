@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import partial
@@ -53,31 +53,34 @@ LOG = StructuredLog(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """A day of the campus: how many members had meters and were measured, intervals, and the flow of each measured one.
+    """The campus, or a part of it, over a time: how many members had meters, and how many of these were measured.
 
-    by_member is each member's sum, by User.id.
+    known are the intervals in which all that were measured were read at both ends: the end (Unix seconds), and the
+    flow of each member that had a meter then, by User.id. intervals is how many there are.
     """
 
     members: int
     measured: int
     intervals: int
-    flows: tuple[Flow, ...]
-    by_member: Mapping[int, Flow]
+    known: tuple[tuple[int, Mapping[int, Flow]], ...]
 
     @property
     def complete(self) -> bool:
         """Whether nothing of it is missing."""
-        return self.measured == self.members and len(self.flows) == self.intervals > 0
+        return self.measured == self.members and len(self.known) == self.intervals > 0
 
-    def balance(self, public: frozenset[int]) -> Balance | None:
+    def balance(self, public: Collection[int]) -> Balance | None:
         """All members behind one grid point; None where nothing is known, or a register is of too few members."""
-        if not self.flows:
+        if not self.known or not all(self._may_tell(public)):
             return None
+        return Balance.of(sum(its.values(), Flow()) for _, its in self.known)
+
+    def _may_tell(self, public: Collection[int]) -> Iterator[bool]:
+        """Of each register, whether its sum over the time may be told."""
         for register in fields(Flow):
-            moved = [user for user, flow in self.by_member.items() if getattr(flow, register.name)]
-            if not may_tell(moved, public):
-                return None
-        return Balance.of(self.flows)
+            yield may_tell(
+                {user for _, its in self.known for user, flow in its.items() if getattr(flow, register.name)}, public
+            )
 
 
 class Values(NamedTuple):
@@ -90,13 +93,14 @@ class Values(NamedTuple):
     wheeling: int = 0
 
 
-def metered(session: Session, begin: int, end: int, step: int) -> Metered:
-    """The campus from begin to end (Unix seconds), in intervals of step seconds."""
+def metered(session: Session, begin: int, end: int, step: int, users: Iterable[int] | None = None) -> Metered:
+    """These members (User.id; all where none are named) from begin to end, in intervals of step seconds."""
     edges = range(-(-begin // step) * step, end + 1, step)
-    had = select(Meter.user_id).union(select(MeterTenure.user_id))
+    if users is None:
+        users = session.scalars(select(Meter.user_id).union(select(MeterTenure.user_id)))
     members = measured = 0
     its: list[tuple[int, Roles, Readings]] = []
-    for user in sorted(session.scalars(had)):
+    for user in sorted(users):
         roles = {pk: each for pk, each in settling(session, user).items() if each.awaited(begin, end)}
         if not roles:
             continue
@@ -105,16 +109,13 @@ def metered(session: Session, begin: int, end: int, step: int) -> Metered:
         if found.keys() == roles.keys():
             measured += 1
             its.append((user, roles, found))
-    flows: list[Flow] = []
-    sums: dict[int, Flow] = defaultdict(Flow)
+    known: list[tuple[int, Mapping[int, Flow]]] = []
     for start, stop in pairwise(edges):
         with suppress(_UnknownError):
             one = {user: flow for user, roles, found in its for flow in _flow(roles, found, start, stop)}
             if one:
-                flows.append(sum(one.values(), Flow()))
-                for user, flow in one.items():
-                    sums[user] += flow
-    return Metered(members, measured, len(edges) - 1, tuple(flows), sums)
+                known.append((stop, one))
+    return Metered(members, measured, max(0, len(edges) - 1), tuple(known))
 
 
 class _UnknownError(Exception):
@@ -211,7 +212,7 @@ def _keep_next(app: App) -> bool:
                 members=campus.members,
                 members_measured=campus.measured,
                 intervals=campus.intervals,
-                intervals_measured=len(campus.flows),
+                intervals_measured=len(campus.known),
                 generation_wh=None if balance is None else balance.generation,
                 consumption_wh=None if balance is None else balance.consumption,
                 used_locally_wh=None if balance is None else balance.used_locally,

@@ -30,6 +30,8 @@ from authority.api.market import Market
 from authority.api.market import blueprint as market_blueprint
 from authority.api.member import Members
 from authority.api.own_wallet import OwnWallets
+from authority.api.plan import CampusPlan
+from authority.api.plan import blueprint as plan_blueprint
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
 from authority.api.treasury import Treasury
@@ -45,6 +47,7 @@ from authority.people.oidc import Provider
 from authority.people.sessions import form_token
 from authority.problems import problem
 from authority.refusals import MalformedError
+from authority.status.public import Board
 from authority.web import (
     access,
     answers,
@@ -64,8 +67,10 @@ from authority.web import (
     operator_pages,
     payout_pages,
     people_pages,
+    plan_pages,
     presentation,
     reference,
+    status_pages,
     treasurer_pages,
     wallet_pages,
 )
@@ -297,6 +302,12 @@ def _add_people(app: APIFlask, people: People) -> None:
     indicators = CampusIndicators(people.app)
     app.register_blueprint(indicators_blueprint(indicators))
     app.register_blueprint(indicator_pages.blueprint(indicators))
+    plan = CampusPlan(people.app)
+    app.register_blueprint(plan_blueprint(plan))
+    app.register_blueprint(plan_pages.blueprint(plan))
+    board = app.extensions["status_board"] = Board(people.app, people.client)
+    app.register_blueprint(status_pages.resource(board))
+    app.register_blueprint(status_pages.blueprint(board, market.zone))
     app.register_blueprint(help_page.blueprint(people.app.home.settings.epoch.seconds))
     app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 

@@ -1,4 +1,4 @@
-"""Days of a whole campus as real rows of the store: members with a meter each, whose registers follow a list of flows."""
+"""Days of a campus as real rows of the store: members with a meter each, whose registers follow a list of flows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The campus's days for the public: as the indicators define them, of enough members, once, and unknown where need be."""
+"""The campus's days for the public: as the indicators define them, of enough members, once, and with gaps."""
 
 from __future__ import annotations
 

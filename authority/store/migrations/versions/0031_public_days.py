@@ -1,4 +1,4 @@
-"""The campus's days as the public is told them."""
+"""The campus's days as the public is told them, and when parts of the service changed their state."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,7 +16,7 @@ TRADED = ("traded_wh", "price_value", "retail_value", "feed_in_value", "wheeling
 
 
 def upgrade() -> None:
-    """Make the table; the service fills it, four days at a time."""
+    """Make the tables; the service fills them, the days four at a time."""
     number = sa.BigInteger()
     op.create_table(
         "public_days",
@@ -29,3 +29,12 @@ def upgrade() -> None:
         sa.Column("co2_source", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("day", name=op.f("pk_public_days")),
     )
+    op.create_table(
+        "service_changes",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("part", sa.String(64), nullable=False),
+        sa.Column("state", sa.String(64), nullable=False),
+        sa.Column("since", number, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_service_changes")),
+    )
+    op.create_index("ix_service_changes_part_id", "service_changes", ["part", "id"])
