@@ -14,12 +14,14 @@
   CreditRequest, BillPayment, BankAccount, PayoutOrder
 - authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept, MarketDay, PublicDay
 - authority.store.watched: ServiceChange
+- authority.store.comparisons: BooksComparison
 
 All are imported here, for a backup copies the tables that are known.
 """
 
 from authority.store import (
     billing,
+    comparisons,
     day_sums,
     enrolments,
     leases,
@@ -37,6 +39,7 @@ __all__ = [
     "Store",
     "StoreError",
     "billing",
+    "comparisons",
     "day_sums",
     "enrolments",
     "leases",

@@ -146,7 +146,7 @@ def sentence(plan: Plan) -> str:
     if not found:
         return gettext("Nothing was measured in the last intervals, or no building is shown to the public.")
     return gettext(
-        "%(gives)s of %(count)s buildings give energy to the campus grid, and %(draws)s draw from it.",
+        "Giving energy to the campus grid: %(gives)s of %(count)s buildings. Drawing from it: %(draws)s.",
         gives=sum(value > 0 for value in found),
         count=len(plan.buildings),
         draws=sum(value < 0 for value in found),

@@ -87,7 +87,11 @@ def test_a_day_is_what_all_meters_together_say_by_quarters(app: App, clock: Any)
     assert found.self_consumption == together.self_consumption
     assert (found.co2_emitted_g, found.co2_avoided_g) == co2_g(together, 380)
     assert found.traded_share_of_withdrawn == round(market.traded_wh / row.withdrawn_wh, 6)
-    assert found.wheeling_micro_credits_per_kwh == 20_000
+    assert (
+        found.wheeling_micro_credits_per_kwh, found.retail_price_micro_credits_per_kwh,
+        found.feed_in_price_micro_credits_per_kwh,
+    ) == (20_000, 300_000, 80_000)  # fmt: skip
+    assert 180_000 <= found.price_micro_credits_per_kwh <= 300_000
     month = CampusIndicators(app).over(DAY.replace(day=1), DAY.replace(day=30), "day")
     assert (month.total.days, month.total.days_known) == (30, 1)
     assert [step.self_sufficiency is None for step in month.steps] == [place != 9 for place in range(30)]

@@ -1,4 +1,4 @@
-"""The campus's days as the public is told them, and when parts of the service changed their state."""
+"""The campus's days as the public is told them, when parts of the service changed state, books and chain compared."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -38,3 +38,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_service_changes")),
     )
     op.create_index("ix_service_changes_part_id", "service_changes", ["part", "id"])
+    op.create_table(
+        "books_comparisons",
+        sa.Column("id", sa.Integer(), nullable=False),
+        *(
+            sa.Column(name, number, nullable=False)
+            for name in ("started_at", "ended_at", "entries", "figures", "until_epoch")
+        ),
+        sa.Column("differences", sa.Integer(), nullable=False),
+        sa.Column("found", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_books_comparisons")),
+    )
