@@ -45,7 +45,7 @@ COMMANDS = {
     "verifier": Command(
         "authority.collector.verifier_command", "run one of several that check readings for the collector", service=True
     ),
-    "settlement": Command("authority.people.settlement_command", "run the settlement worker", service=True),
+    "settlement": Command("authority.service.settlement_command", "run the settlement worker", service=True),
     "validator": Command("authority.service.validator_command", "run the embedded validator", service=True),
     "watchdog": Command(
         "authority.service.watchdog_command", "run an Agave validator, and bring it back where it stands", service=True

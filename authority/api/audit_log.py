@@ -26,6 +26,8 @@ from authority.chain.errors import ChainError
 from authority.log import log
 from authority.market.book_leaf import book_of_leaf
 from authority.refusals import NotFoundError
+from authority.store import comparisons
+from authority.store.comparisons import BooksComparison
 from authority.store.log import Act, Checkpoint, KeptCosignature, PublishedCheckpoint
 from authority.store.metering import Frame, Meter
 from authority.store.settlement import SettlementEpoch
@@ -128,6 +130,11 @@ class AuditLog:
         found.sort(key=lambda entry: -entry.log_index)
         page = tuple(found[:PAGE])
         return Entries(page, page[-1].log_index if len(found) > PAGE else None, (READING, BOOK, *kinds))
+
+    def compared(self) -> BooksComparison | None:
+        """The last comparison of books and chain."""
+        with self._app.store.read() as session:
+            return comparisons.newest(session)
 
     def checkpoints(self, before: int | None) -> tuple[tuple[CheckpointRow, ...], int | None]:
         """A page of published checkpoints below a size, the newest first, and where the next goes on."""

@@ -6,17 +6,25 @@ import dataclasses
 import functools
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from apiflask import Schema, fields
 from apiflask.validators import OneOf
+
+_PLAIN: Mapping[Any, type[fields.Field[Any]]] = {
+    int: fields.Integer,
+    float: fields.Float,
+    bool: fields.Boolean,
+    str: fields.String,
+}
 
 
 @functools.cache
 def schema_of(view: type[Any]) -> type[Schema]:
     """A marshmallow schema class with the dataclass's fields, types, nullability and descriptions.
 
-    Understood are int, str, bool, Literal, dataclasses, tuple[X, ...] and any of them | None; TypeError for others.
+    Understood are int, float, str, bool, Literal, dataclasses, tuple[X, ...] and any of them | None; else TypeError.
     """
     hints = typing.get_type_hints(view)
     declared = {f.name: _field(hints[f.name], dict(f.metadata)) for f in dataclasses.fields(view)}
@@ -36,8 +44,8 @@ def _field(hint: Any, metadata: dict[str, Any], *, nullable: bool = False) -> fi
         return fields.List(_field(arguments[0], {}), **options)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return fields.Nested(schema_of(hint), **options)
-    if hint in (int, bool, str):
-        kind: type[fields.Field[Any]] = {int: fields.Integer, bool: fields.Boolean, str: fields.String}[hint]
+    if hint in _PLAIN:
+        kind = _PLAIN[hint]
         if hint is int:
             options["strict"] = True
         return kind(**options)

@@ -34,7 +34,9 @@ from authority.home.settings import NO
 from authority.language.reading import marked
 from authority.people import dangerous, proposals, reads
 from authority.people.roles import Principal
+from authority.store import comparisons
 from authority.store.billing import BillPayment, IssuedBill
+from authority.store.comparisons import BooksComparison
 from authority.store.metering import Meter
 from authority.store.people import User
 from edge_agent.wire.canonical import canonical_json
@@ -121,6 +123,11 @@ class Treasury:
         reads.note(self._app.store, who, what, subject, self._app.clock())
 
     # Periods
+
+    def compared(self) -> BooksComparison | None:
+        """The last comparison of books and chain."""
+        with self._app.store.read() as session:
+            return comparisons.newest(session)
 
     def overview(self) -> Overview:
         """All periods and what is due; without the chain those that were closed."""

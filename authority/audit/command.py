@@ -22,6 +22,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
+from authority.audit import comparing
 from authority.audit.bundle import Identity, Manner, audit_bundle, write_bundle
 from authority.audit.chain_state import read_chain_state
 from authority.audit.conservation import conservation
@@ -29,6 +30,7 @@ from authority.audit.earlier import where_it_is, with_earlier
 from authority.audit.followed import FollowedLog
 from authority.audit.history import read_history
 from authority.audit.pruning import prune
+from authority.audit.state import StateError
 from authority.audit.stopped import validator_of
 from authority.audit.verify import Audit, ChainSource, Progress, StoreLog
 from authority.chain import programs
@@ -182,6 +184,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="say on standard error how far it is in the home's log: {taken, of} leaves, a JSON object a line",
     )
+    comparer = actions.add_parser(
+        "compare",
+        help="compare books and chain, as the service does once a night: `verify`, and every figure that is kept",
+        epilog="It goes on from the last comparison that found nothing (comparison.state in the home), and is kept "
+        "for treasurer and auditor. --again does all of the history. The exit code is 1 where something differs.",
+    )
+    comparer.add_argument("--url", help="the validator (default: the home's, running or stopped)")
+    comparer.add_argument("--again", action="store_true", help="do all of the history again")
+    comparer.add_argument("--if-due", action="store_true", help="do nothing where tonight's was made")
     pruner = actions.add_parser(
         "prune",
         help="drop from the stopped embedded validator's ledger what a bundle holds and nobody asks for; logged",
@@ -208,7 +219,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asker.add_argument("--ask", action="store_true", help="ask those now that have not cosigned the last checkpoint")
     counter = actions.add_parser("conservation", help="count every token on the chain, as JSON; 1 where one is missing")
     counter.add_argument("--url", help="the validator (default: the home's, running or stopped)")
-    for action in (checker, lister, consistent, verifier, asker):
+    for action in (checker, lister, consistent, verifier, comparer, asker):
         add_json(action)
     for action in (prove, counter):
         action.add_argument("--json", action="store_true", help="as it is anyway")
@@ -256,6 +267,8 @@ def run(arguments: argparse.Namespace) -> int:
             return _prune(app, arguments)
         if arguments.action == "witnesses":
             return _witnesses(app, ask=arguments.ask, as_json=arguments.json)
+        if arguments.action == "compare":
+            return _compare(app, arguments.url, again=arguments.again, if_due=arguments.if_due, as_json=arguments.json)
         if arguments.action == "conservation":
             with validator_of(app.home, arguments.url) as client:
                 return _conservation(client)
@@ -307,6 +320,44 @@ def _checkpoint(app: App, out: Path | None) -> int:
         out.write_bytes(data)
         print(f"{signed.size} leaves, root {signed.root.hex()}")
     return 0
+
+
+def _compare(app: App, url: str | None, *, again: bool, if_due: bool, as_json: bool) -> int:
+    """Compare books and chain, and keep what was found; 1 where something differs."""
+    if if_due and not comparing.due(app):
+        return 0
+    state = app.home.path / comparing.STATE_NAME
+    if again:
+        state.unlink(missing_ok=True)
+    with validator_of(app.home, url) as client:
+
+        def audit() -> Audit:
+            try:
+                return verify(app, client, Manner(state=state))
+            except StateError as error:
+                print(f"{error}; all of the history is done again", file=sys.stderr)
+                state.unlink(missing_ok=True)
+                return verify(app, client, Manner(state=state))
+
+        row = comparing.compare(app, client, audit)
+    problems = row.found["problems"]
+    if as_json:
+        print_json(
+            {
+                "ok": not row.differences,
+                "entries": row.entries,
+                "figures": row.figures,
+                "differences": row.differences,
+                "problems": problems,
+            }
+        )
+        return 1 if row.differences else 0
+    assert isinstance(problems, list)  # noqa: S101 - as it is kept
+    for each in problems:
+        print(f"{each['where']}: {each['message']} [{each['code']}]", file=sys.stderr)
+    print(f"{row.entries} leaves of the log and {row.figures} figures compared")
+    print(f"{row.differences} differences" if row.differences else "books and chain are the same")
+    return 1 if row.differences else 0
 
 
 def _witnesses(app: App, *, ask: bool, as_json: bool) -> int:

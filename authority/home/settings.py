@@ -29,6 +29,7 @@ STATEMENT_COLUMNS = ("id", "date", "amount", "in", "out", "text", "currency")
 """What a column of a bank's statement may hold; `amount`, or `in` and `out`."""
 SMTP_SECURITIES = ("starttls", "tls", "none")
 MAX_VERIFIERS = 64
+MOST_CO2_G_PER_KWH = 5_000
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 FIRST_LINE = "# The authority's configuration; every table and key is explained in docs/OPERATIONS.md."
 
@@ -53,7 +54,8 @@ class SiteSettings:
     """Where the campus lies, in degrees (north and east positive), for the plausibility of solar readings.
 
     `known = false` switches that check off. zone is the IANA time zone whose calendar billing periods may follow.
-    language is the pages' for readers who say none themselves.
+    language is the pages' for readers who say none themselves. grid_co2_g_per_kwh is the mean emissions of the grid's
+    energy, and grid_co2_source who says so, shown beside it; 0 and empty: unknown.
     """
 
     known: bool = False
@@ -61,6 +63,8 @@ class SiteSettings:
     longitude: float = 0.0
     zone: str = "UTC"
     language: str = "en"
+    grid_co2_g_per_kwh: int = 0
+    grid_co2_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,28 @@ class WebSettings:
     streams: int = 32
     notice: str = ""
     origin: str = ""
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """Where buildings stand on the public plan, each as NAME=X,Y in per cent from the left and the top.
+
+    `grid` in the place of a name is where the campus grid's point stands; else it is in the middle. Buildings that have
+    no place stand in rows, and so do all where none has one.
+    """
+
+    places: tuple[str, ...] = ()
+
+    def by_name(self) -> dict[str, tuple[int, int]]:
+        """The places by name; ValueError where one is not written so."""
+        found = {}
+        for text in self.places:
+            name, _, place = text.rpartition("=")
+            across, down = (int(part) for part in place.split(","))
+            if not (name.strip() and 0 <= across <= 100 and 0 <= down <= 100):
+                raise ValueError(text)
+            found[name.strip()] = (across, down)
+        return found
 
 
 @dataclass(frozen=True)
@@ -293,6 +319,7 @@ class Settings:
     collector: CollectorSettings = field(default_factory=CollectorSettings)
     mqtt: MqttSettings = field(default_factory=MqttSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    plan: PlanSettings = field(default_factory=PlanSettings)
     oidc: OidcSettings = field(default_factory=OidcSettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
     validator: ValidatorSettings = field(default_factory=ValidatorSettings)
@@ -322,6 +349,14 @@ class Settings:
                 self.site.language not in LANGUAGES,
                 f"[site] language is one of {', '.join(LANGUAGES)}, not {self.site.language!r}",
             ),
+            (
+                not 0 <= self.site.grid_co2_g_per_kwh <= MOST_CO2_G_PER_KWH,
+                f"[site] grid_co2_g_per_kwh must be 0 to {MOST_CO2_G_PER_KWH}",
+            ),
+            (
+                bool(self.site.grid_co2_g_per_kwh) != bool(self.site.grid_co2_source.strip()),
+                "[site] grid_co2_g_per_kwh and grid_co2_source, who says so, go together",
+            ),
             (not _is_zone(self.site.zone), f"[site] zone must be an IANA time zone, not {self.site.zone!r}"),
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),
@@ -341,6 +376,7 @@ class Settings:
                 any(len(each.split(" ")) != 2 for each in self.log.witnesses),
                 "[log] witnesses are texts of a URL, a space, and a verifier key",
             ),
+            (not _are_places(self.plan), "[plan] places are texts such as Dormitory A=20,35, from 0 to 100"),
             *_wrong_alerts(self.alerts),
             *_wrong_billing(self.billing),
             (self.transfers.take_back_seconds > 86_400, "[transfers] take_back_seconds must be 0 to 86400"),
@@ -390,6 +426,7 @@ _TABLES: Mapping[str, type[Any]] = {
     "collector": CollectorSettings,
     "mqtt": MqttSettings,
     "web": WebSettings,
+    "plan": PlanSettings,
     "oidc": OidcSettings,
     "people": PeopleSettings,
     "validator": ValidatorSettings,
@@ -400,6 +437,14 @@ _TABLES: Mapping[str, type[Any]] = {
     "transfers": TransferSettings,
     "parameters": ParameterSettings,
 }
+
+
+def _are_places(plan: PlanSettings) -> bool:
+    try:
+        plan.by_name()
+    except ValueError:
+        return False
+    return True
 
 
 def _is_origin(text: str) -> bool:

@@ -31,6 +31,7 @@ from authority.operations import wallet_requests
 from authority.people import leave_requests
 from authority.people.dangerous import KINDS, By
 from authority.people.proposals import APPROVED, undecided
+from authority.store import comparisons
 from authority.store.leases import Lease
 from authority.store.metering import (
     CHAIN_CONFIRMED,
@@ -154,6 +155,14 @@ class ProposalFacts:
 
 
 @dataclass(frozen=True)
+class ComparisonFacts:
+    """The last comparison of books and chain: when it was begun, how much differed."""
+
+    started_at: int
+    differences: int
+
+
+@dataclass(frozen=True)
 class Facts:
     """All of it, at a time."""
 
@@ -180,6 +189,8 @@ class Facts:
     watchdog: Mapping[str, Any] | None = None
     """What `authority watchdog` tells: state, slot, starts and remedies; None where it does not run the validator."""
     alerting: AlertingFacts | None = None
+    comparison: ComparisonFacts | None = None
+    """None before the first one."""
 
     @property
     def epoch(self) -> int:
@@ -230,6 +241,7 @@ def gather(app: App, client: ChainClient) -> Facts:
             "enrolments_waiting": _waiting(session),
             "wallet_requests": tuple(wallet_requests.waiting(session)),
             "leave_requests": tuple(leave_requests.waiting(session)),
+            "comparison": _comparison(session),
             "proposals": tuple(
                 ProposalFacts(each.id, kind.words, each.state == APPROVED, kind.by is By.PROPOSER)
                 for each in undecided(session, now)
@@ -340,6 +352,11 @@ def _alerts(session: Session, names: Names) -> tuple[AlertFacts, ...]:
         AlertFacts(alert.code, names.in_text(f"{alert.subject}: {alert.message}"), alert.first_at, alert.count)
         for alert in open_alerts
     )
+
+
+def _comparison(session: Session) -> ComparisonFacts | None:
+    newest = comparisons.newest(session)
+    return None if newest is None else ComparisonFacts(newest.started_at, newest.differences)
 
 
 def _running(session: Session, now: int) -> dict[str, bool]:

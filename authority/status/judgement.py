@@ -19,6 +19,8 @@ REMEDY_SECONDS = 86_400
 """How long a remedy of the watchdog is told of."""
 LEAST_LAMPORTS = 100_000_000
 BACKUP_SECONDS = 2 * 86_400
+COMPARISON_SECONDS = 2 * 86_400
+"""A comparison of books and chain is made once a night."""
 DISK_SHARE = 0.1
 ALERTING_SECONDS = 600
 """After so long without a look the alerts' process is taken for dead; a look takes half a minute at most."""
@@ -58,6 +60,7 @@ def problems(facts: Facts) -> list[Problem]:
         *_gateways(facts),
         *_meters(facts),
         *_readings(facts),
+        *_books(facts),
         *_alerting(facts),
         *_machine(facts),
     ]
@@ -223,6 +226,26 @@ def _readings(facts: Facts) -> Iterator[Problem]:
         what = "reading waits" if count == 1 else "readings wait"
         yield Problem(
             "held", "collector", f"{count} {what} for a decision ({code}): authority collector held --code {code}", code
+        )
+
+
+def _books(facts: Facts) -> Iterator[Problem]:
+    """Whether books and chain were the same when they were compared last, and whether that is long ago."""
+    last = facts.comparison
+    if last is None:
+        return
+    if last.differences:
+        what = "thing differs" if last.differences == 1 else "things differ"
+        yield Problem(
+            "books_differ",
+            "books",
+            f"{last.differences} {what} between books and chain: look at /audit, or authority audit compare",
+        )
+    if facts.time - last.started_at > COMPARISON_SECONDS:
+        yield Problem(
+            "comparison_late",
+            "books",
+            f"books and chain were compared {age(facts.time - last.started_at)} ago: authority audit compare",
         )
 
 

@@ -12,18 +12,34 @@
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
 - authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry, BillMail,
   CreditRequest, BillPayment, BankAccount, PayoutOrder
-- authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept, MarketDay
+- authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept, MarketDay, PublicDay
+- authority.store.watched: ServiceChange
+- authority.store.comparisons: BooksComparison
 
 All are imported here, for a backup copies the tables that are known.
 """
 
-from authority.store import billing, day_sums, enrolments, leases, log, market, metering, people, persons, settlement
+from authority.store import (
+    billing,
+    comparisons,
+    day_sums,
+    enrolments,
+    leases,
+    log,
+    market,
+    metering,
+    people,
+    persons,
+    settlement,
+    watched,
+)
 from authority.store.engine import Store, StoreError
 
 __all__ = [
     "Store",
     "StoreError",
     "billing",
+    "comparisons",
     "day_sums",
     "enrolments",
     "leases",
@@ -33,4 +49,5 @@ __all__ = [
     "people",
     "persons",
     "settlement",
+    "watched",
 ]

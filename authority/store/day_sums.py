@@ -98,6 +98,42 @@ class MarketDay(Base):
     highest_price: Mapped[BigInt | None]
 
 
+class PublicDay(Base):
+    """A day of the whole campus as the public is told it (authority.measures.public_days), once and for good.
+
+    ended is the next day's beginning. members had meters in the day; those measured were heard, and their intervals
+    (of which the day has so many) are netted together where all of them were read. The energies are None where none
+    was measured, or too few members are in one of them; withdrawn_wh and minted_wh, of what was settled, likewise.
+    books_withheld and traded_wh are the market's (MarketDay); the values are energy x price of the books that traded,
+    each rounded down, at their price, the retail and the feed-in price, and wheeling. co2_g_per_kwh and co2_source are
+    what was set then; None: nothing was.
+    """
+
+    __tablename__ = "public_days"
+
+    day: Mapped[Seconds] = mapped_column(primary_key=True, autoincrement=False)
+    ended: Mapped[Seconds]
+    members: Mapped[int]
+    members_measured: Mapped[int]
+    intervals: Mapped[int]
+    intervals_measured: Mapped[int]
+    generation_wh: Mapped[BigInt | None]
+    consumption_wh: Mapped[BigInt | None]
+    used_locally_wh: Mapped[BigInt | None]
+    imported_wh: Mapped[BigInt | None]
+    exported_wh: Mapped[BigInt | None]
+    withdrawn_wh: Mapped[BigInt | None]
+    minted_wh: Mapped[BigInt | None]
+    books_withheld: Mapped[int]
+    traded_wh: Mapped[BigInt]
+    price_value: Mapped[BigInt]
+    retail_value: Mapped[BigInt]
+    feed_in_value: Mapped[BigInt]
+    wheeling_value: Mapped[BigInt]
+    co2_g_per_kwh: Mapped[int | None]
+    co2_source: Mapped[str | None]
+
+
 def energy_changed(session: Session, meter_pk: int, interval_end: int) -> None:
     """A reading from before now counts from now on: the days that it is in are made again, and those after them."""
     before = interval_end - 1

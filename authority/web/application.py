@@ -34,12 +34,16 @@ from authority.api.certificates import MemberCertificates
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
 from authority.api.hand_orders import HandOrders
+from authority.api.indicators import CampusIndicators
+from authority.api.indicators import blueprint as indicators_blueprint
 from authority.api.log_tiles import ServedLog
 from authority.api.log_tiles import blueprint as log_blueprint
 from authority.api.market import Market
 from authority.api.market import blueprint as market_blueprint
 from authority.api.member import Members
 from authority.api.own_wallet import OwnWallets
+from authority.api.plan import CampusPlan
+from authority.api.plan import blueprint as plan_blueprint
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
 from authority.api.transfers import HandTransfers
@@ -56,6 +60,7 @@ from authority.people.oidc import Provider
 from authority.people.sessions import form_token
 from authority.problems import problem
 from authority.refusals import MalformedError
+from authority.status.public import Board
 from authority.web import (
     access,
     answers,
@@ -65,6 +70,7 @@ from authority.web import (
     estimate_pages,
     figures,
     help_page,
+    indicator_pages,
     kwh_pages,
     languages,
     leave_pages,
@@ -77,8 +83,10 @@ from authority.web import (
     operator_pages,
     payout_pages,
     people_pages,
+    plan_pages,
     presentation,
     reference,
+    status_pages,
     treasurer_pages,
     wallet_pages,
 )
@@ -319,6 +327,15 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))
+    indicators = CampusIndicators(people.app)
+    app.register_blueprint(indicators_blueprint(indicators))
+    app.register_blueprint(indicator_pages.blueprint(indicators))
+    plan = CampusPlan(people.app)
+    app.register_blueprint(plan_blueprint(plan))
+    app.register_blueprint(plan_pages.blueprint(plan))
+    board = app.extensions["status_board"] = Board(people.app, people.client)
+    app.register_blueprint(status_pages.resource(board))
+    app.register_blueprint(status_pages.blueprint(board, market.zone))
     app.register_blueprint(help_page.blueprint(people.app.home.settings.epoch.seconds))
     app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 

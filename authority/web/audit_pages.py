@@ -15,10 +15,11 @@ from authority.api import days, gate
 from authority.api.audit_log import AuditLog
 from authority.api.gate import Rule
 from authority.app import App
+from authority.billing.calendar import local
 from authority.chain.client import ChainClient
 from authority.people import reads
 from authority.people.roles import AUDITOR, AUTHORITY
-from authority.web import answers
+from authority.web import answers, ranges
 from authority.web.answers import page, redirect
 from authority.web.audit_job import AuditJob
 
@@ -51,12 +52,16 @@ def blueprint(app: App, client: Callable[[], ChainClient], job: AuditJob | None 
     def shown(template: str, **values: object) -> Response:
         return page(render_template(template, days=days, zone=found.zone, **values))
 
+    def at(seconds: int) -> str:
+        return ranges.written(local(seconds, found.zone), "%-d %b %Y, %H:%M")
+
     @audit.get("")
     def overview() -> Response:
         """What there is to audit, and the job."""
         note("audit")
         checkpoints, _ = found.checkpoints(None)
-        return shown("audit.html", job=verifier.state, newest=checkpoints[0] if checkpoints else None, now=app.clock())
+        newest = checkpoints[0] if checkpoints else None
+        return shown("audit.html", job=verifier.state, newest=newest, now=app.clock(), compared=found.compared(), at=at)
 
     @audit.get("/log")
     def entries() -> Response:

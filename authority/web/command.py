@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 
 from flask import Flask
 from sqlalchemy import select
@@ -59,13 +60,16 @@ def run(arguments: argparse.Namespace) -> int:
     def make() -> Flask:
         app = App.open(arguments.home, process="web")
         source = StoreCampusSource(app, reader_of(home))
-        return create_app(
+        flask = create_app(
             source,
             feed=CampusFeed(source, streams=settings.streams, held=lambda: standing_page.words(home.path)),
             health=_health(app, token),
             log=ServedLog(app.store, auditor),
             people=People(app, lambda: ChainClient(home.rpc_url, attempts=1, timeout=3)),
         )
+        board = flask.extensions["status_board"]
+        threading.Thread(target=board.run, args=(threading.Event(),), name="status", daemon=True).start()
+        return flask
 
     host, port = arguments.host or settings.host, arguments.port or settings.port
     WebServer(make, host=host, port=port, threads=settings.threads + settings.streams).run()

@@ -160,7 +160,10 @@ def blueprint(treasury: Treasury) -> Blueprint:
     @treasurer.get("")
     def overview() -> Response:
         treasury.note(gate.principal())
-        return page(render_template("treasury.html", overview=treasury.overview(), names=treasury.names()))
+        text = render_template(
+            "treasury.html", overview=treasury.overview(), names=treasury.names(), compared=treasury.compared()
+        )
+        return page(text)
 
     @treasurer.get("/periods/<int:period>")
     def period(period: int) -> Response:

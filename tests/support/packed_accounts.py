@@ -34,7 +34,8 @@ Orders = Sequence[tuple[int, int, int, int]]
 def limit_book(epoch: int, price: int, bids: Orders, asks: Orders) -> bytes:
     """A final book of such orders."""
     head = packed(
-        EpochBook, status=BOOK_IS_FINAL, epoch=epoch, price=price, wheeling=20_000, fee_bps=100,
+        EpochBook, status=BOOK_IS_FINAL, epoch=epoch, price=price, retail_price=300_000, feed_in_price=80_000,
+        wheeling=20_000, fee_bps=100,
         bid_count=len(bids), ask_count=len(asks), paid=len(bids) + len(asks),
         volume=sum(filled for _, _, filled, _ in asks),
     )  # fmt: skip
