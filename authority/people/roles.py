@@ -28,7 +28,15 @@ SEES_WHAT_WAITS = frozenset({OPERATOR, AUTHORITY, AUDITOR})
 OPERATES = frozenset({OPERATOR})
 """Roles that act on gateways, readings and invitations from the pages."""
 
-READ_ENERGY, READ_MONEY, WRITE_TRADING = SCOPES = ("energy:read", "money:read", "trading:write")
+ANSWERS_DISPUTES = frozenset({OPERATOR, TREASURER})
+"""Roles that see what members dispute, answer and close it."""
+
+READ_ENERGY, READ_MONEY, WRITE_TRADING, READ_OPERATIONS = SCOPES = (
+    "energy:read",
+    "money:read",
+    "trading:write",
+    "operations:read",
+)
 """What a program's token may do; one without a scope for it is refused."""
 
 

@@ -27,7 +27,7 @@ from authority.governance import acts
 from authority.home import certificates
 from authority.home.errors import HomeError
 from authority.home.home import Home
-from authority.operations import wallet_requests
+from authority.operations import tickets, wallet_requests
 from authority.people.dangerous import KINDS, By
 from authority.people.proposals import APPROVED, undecided
 from authority.store.leases import Lease
@@ -175,6 +175,8 @@ class Facts:
     proposals: tuple[ProposalFacts, ...] = field(default=())
     wallet_requests: tuple[int, ...] = field(default=())
     """Wallets that members asked for and that an operator has to decide, by their numbers."""
+    disputes: tuple[int, ...] = field(default=())
+    """What members dispute and nobody has answered, by their numbers."""
     watchdog: Mapping[str, Any] | None = None
     """What `authority watchdog` tells: state, slot, starts and remedies; None where it does not run the validator."""
     alerting: AlertingFacts | None = None
@@ -227,6 +229,7 @@ def gather(app: App, client: ChainClient) -> Facts:
             "running": _running(session, now),
             "enrolments_waiting": _waiting(session),
             "wallet_requests": tuple(wallet_requests.waiting(session)),
+            "disputes": tuple(tickets.waiting(session)),
             "proposals": tuple(
                 ProposalFacts(each.id, kind.words, each.state == APPROVED, kind.by is By.PROPOSER)
                 for each in undecided(session, now)

@@ -158,6 +158,9 @@ def _processes(facts: Facts) -> Iterator[Problem]:
     for number in facts.wallet_requests:
         text = "a member asks for another wallet: look at /op/wallets, make sure that it is the member, and decide"
         yield Problem("wallet_asked", "approvals", text, str(number))
+    for number in facts.disputes:
+        text = f"dispute {number} of a member waits for an answer: authority tickets show {number}"
+        yield Problem("dispute_waits", "disputes", text, str(number))
     for proposal in facts.proposals:
         if not proposal.approved:
             text = f"{proposal.words}: waits for another person's approval: authority approvals list"

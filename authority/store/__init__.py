@@ -12,12 +12,25 @@
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
 - authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry, BillMail,
   CreditRequest, BillPayment, BankAccount, PayoutOrder
+- authority.store.desk: Ticket, TicketWords, ExchangeDraft, Announcement
 - authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept, MarketDay
 
 All are imported here, for a backup copies the tables that are known.
 """
 
-from authority.store import billing, day_sums, enrolments, leases, log, market, metering, people, persons, settlement
+from authority.store import (
+    billing,
+    day_sums,
+    desk,
+    enrolments,
+    leases,
+    log,
+    market,
+    metering,
+    people,
+    persons,
+    settlement,
+)
 from authority.store.engine import Store, StoreError
 
 __all__ = [
@@ -25,6 +38,7 @@ __all__ = [
     "StoreError",
     "billing",
     "day_sums",
+    "desk",
     "enrolments",
     "leases",
     "log",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me, me_wallet, openadr
+from authority.api import me, me_wallet, openadr, tickets
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     approval_pages,
@@ -18,6 +18,7 @@ from authority.web import (
     operator_pages,
     payout_pages,
     people_pages,
+    ticket_pages,
     treasurer_pages,
     wallet_pages,
 )
@@ -60,7 +61,9 @@ RULES: Mapping[str, Rule] = {
     **operator_acts.RULES,
     **audit_pages.RULES,
     **approval_pages.RULES,
+    **ticket_pages.RULES,
     **me.RULES,
+    **tickets.RULES,
     **me_wallet.RULES,
     **openadr.RULES,
     **wallet_pages.RULES,

@@ -26,7 +26,11 @@ from authority.governance.acts import GovernanceError
 from authority.language.reading import gettext, marked
 from authority.log.nameless import NamesSomebodyError
 from authority.market.policies import MarketError
-from authority.operations.errors import WalletAskedError, WalletInvalidError
+from authority.operations.errors import (
+    OperationError,
+    TicketInvalidError,
+    TicketOverError,
+)
 from authority.people.errors import (
     FormSentError,
     InvitationInvalidError,
@@ -84,8 +88,9 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (BillingError, 409),
     (GovernanceError, 409),
     (OutOfRangeError, 409),
-    (WalletInvalidError, 409),
-    (WalletAskedError, 409),
+    (TicketInvalidError, 400),
+    (TicketOverError, 409),
+    (OperationError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
     (WishInvalidError, 400),

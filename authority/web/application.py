@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
-from authority.api import gate, me, me_wallet, openadr
+from authority.api import gate, me, me_wallet, openadr, tickets
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
@@ -30,6 +30,7 @@ from authority.api.member import Members
 from authority.api.own_wallet import OwnWallets
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
+from authority.api.tickets import Tickets
 from authority.api.treasury import Treasury
 from authority.app import App
 from authority.chain.client import ChainClient
@@ -63,6 +64,7 @@ from authority.web import (
     people_pages,
     presentation,
     reference,
+    ticket_pages,
     treasurer_pages,
     wallet_pages,
 )
@@ -288,6 +290,11 @@ def _add_people(app: APIFlask, people: People) -> None:
     own_wallets = OwnWallets(people.app, people.client)
     app.register_blueprint(me_wallet.blueprint(people.app, own_wallets))
     app.register_blueprint(wallet_pages.blueprint(people.app, members, own_wallets))
+    disputes = Tickets(people.app, members, people.client)
+    app.register_blueprint(tickets.member_blueprint(people.app, disputes))
+    app.register_blueprint(tickets.desk_blueprint(disputes))
+    app.register_blueprint(ticket_pages.member_blueprint(people.app, disputes))
+    app.register_blueprint(ticket_pages.desk_blueprint(disputes))
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))

@@ -58,6 +58,7 @@ SCOPE_WORDS = {
     "energy:read": marked("read your energy"),
     "money:read": marked("read your tokens, orders and bills"),
     "trading:write": marked("change your standing order"),
+    "operations:read": marked("read what an operator sees: meters, epochs, tariffs, disputes"),
 }
 
 

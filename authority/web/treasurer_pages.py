@@ -160,7 +160,8 @@ def blueprint(treasury: Treasury) -> Blueprint:
     @treasurer.get("")
     def overview() -> Response:
         treasury.note(gate.principal())
-        return page(render_template("treasury.html", overview=treasury.overview(), names=treasury.names()))
+        shown = {"overview": treasury.overview(), "names": treasury.names(), "disputes": treasury.disputes()}
+        return page(render_template("treasury.html", **shown))
 
     @treasurer.get("/periods/<int:period>")
     def period(period: int) -> Response:

@@ -54,7 +54,7 @@ def pages(site: Any) -> dict[str, str]:
     wallet = site.members["Dormitory A"].wallet
     values = {
         "secret": invitation, "number": 1, "period": 0, "wallet": wallet, "log_index": 1, "enrolment_id": "x",
-        "gateway": "dormitory-a", "meter_name": "building", "proposal": "x", "link": "x",
+        "gateway": "dormitory-a", "meter_name": "building", "proposal": "x", "link": "x", "day": "2026-06-01",
     }  # fmt: skip
     found = {}
     for rule in site.flask.url_map.iter_rules():

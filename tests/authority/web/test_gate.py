@@ -44,6 +44,7 @@ VALUES = {
     "pseudonym": "x",
     "proposal": "x",
     "object_id": "x",
+    "day": "2026-06-01",
 }
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
@@ -61,6 +62,10 @@ OPEN_TO = {
     "acts": {OPERATOR},
     "audit": {AUDITOR, AUTHORITY},
     "approvals": {TREASURER, AUDITOR, AUTHORITY},
+    "me_tickets": {MEMBER, DELEGATE},
+    "my_disputes": {MEMBER, DELEGATE},
+    "tickets": {OPERATOR, TREASURER},
+    "disputes": {OPERATOR, TREASURER},
     "account": {*ROLES, "nobody"},
 }
 """Who comes in, written down a second time: by the beginning of a route's name."""
@@ -157,6 +162,8 @@ def test_a_token_does_what_its_scope_says_and_no_more(site, scope):
         answer = client.open(url, method=method, headers=bearer)
         if not url.startswith("/api/"):
             assert answer.status_code == 303, url  # pages are for people
+        elif rule.roles and MEMBER not in rule.roles:
+            assert (answer.status_code, answer.json["code"]) == (404, "not_found"), url
         elif rule.scope in (scope, gate.ANY_SCOPE):
             assert answer.status_code not in (401, 403), (url, answer.text)
         else:
