@@ -1,4 +1,4 @@
-"""Announcements: /api/v1/announcements for everybody, /api/v1/me/announcements for a member, and the operator's acts."""
+"""Announcements: to everybody at /api/v1/announcements, to a member at /api/v1/me/announcements; and the acts."""
 
 # ruff: noqa: RUF009  (`described` is dataclasses.field with a sentence: it makes no shared default)
 
@@ -26,9 +26,9 @@ from authority.store.desk import Announcement
 RULES: Mapping[str, Rule] = {
     "news.current": PUBLIC,
     "my_news.mine": Rule(frozenset(), ANY_SCOPE),
-    "news.listed": Rule(SEES_WHAT_WAITS, READ_OPERATIONS),
-    "news.publish": Rule(OPERATES),
-    "news.withdraw": Rule(OPERATES),
+    "news_desk.listed": Rule(SEES_WHAT_WAITS, READ_OPERATIONS),
+    "news_desk.publish": Rule(OPERATES),
+    "news_desk.withdraw": Rule(OPERATES),
 }
 LAST_SECOND = 2**40
 NEWS = "announcements"
@@ -157,8 +157,8 @@ def _kept(row: Announcement) -> Kept:
 
 
 def blueprint(desk: NewsDesk) -> APIBlueprint:
-    """The resources for everybody, and the operator's."""
-    announced = APIBlueprint("news", __name__, url_prefix="/api/v1/announcements")
+    """The resource for everybody."""
+    announced = APIBlueprint("news", __name__, url_prefix="/api/v1/announcements", tag="Public")
 
     @announced.after_request
     def tag(response: Response) -> Response:
@@ -166,9 +166,20 @@ def blueprint(desk: NewsDesk) -> APIBlueprint:
 
     @announced.get("")
     @announced.output(schema_of(News), description="The announcements.", example={"announcements": [EXAMPLE_TOLD]})
-    @announced.doc(summary="What is announced to everybody now", tags=["Public"])
+    @announced.doc(summary="What is announced to everybody now")
     def current() -> dict[str, Any]:
         return asdict(News(announcements=tuple(map(_told, desk.current(None)))))
+
+    return announced
+
+
+def desk_blueprint(desk: NewsDesk) -> APIBlueprint:
+    """The department's resources."""
+    announced = APIBlueprint("news_desk", __name__, url_prefix="/api/v1/announcements", tag="Operations")
+
+    @announced.after_request
+    def tag(response: Response) -> Response:
+        return tags.tagged(response, tags.PRIVATE)
 
     @announced.get("/all")
     @announced.input(BeforeQuery, location="query", arg_name="query")
@@ -177,7 +188,6 @@ def blueprint(desk: NewsDesk) -> APIBlueprint:
     )
     @announced.doc(
         summary="All announcements, the newest first",
-        tags=["Operations"],
         responses={400: "The query is wrong.", **NOT_YOURS},
     )
     def listed(query: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +208,6 @@ def blueprint(desk: NewsDesk) -> APIBlueprint:
     @announced.doc(
         summary="Announce something",
         description="Plain text. No token may do this: it takes a session and X-Form-Token.",
-        tags=["Operations"],
         responses={400: "What is announced is malformed.", **NOT_YOURS},
     )
     def publish(given: dict[str, Any]) -> Announced:
@@ -206,7 +215,7 @@ def blueprint(desk: NewsDesk) -> APIBlueprint:
 
     @announced.post("/<int:number>/withdraw")
     @announced.output(schema_of(Announced), description="Its number.", example={"number": 4})
-    @announced.doc(summary="Withdraw an announcement", tags=["Operations"], responses=dict(NOT_YOURS))
+    @announced.doc(summary="Withdraw an announcement", responses=dict(NOT_YOURS))
     def withdraw(number: int) -> Announced:
         desk.withdraw(gate.principal(), number)
         return Announced(number=number)

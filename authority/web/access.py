@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me, me_wallet, meter_days, meter_exchange, news, openadr, tariffs, tickets
+from authority.api import epochs, me, me_wallet, meter_days, meter_exchange, news, openadr, tariffs, tickets
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     approval_pages,
     audit_pages,
+    epoch_pages,
     estimate_pages,
     exchange_pages,
     kwh_pages,
@@ -69,6 +70,8 @@ RULES: Mapping[str, Rule] = {
     **tickets.RULES,
     **meter_days.RULES,
     **tariffs.RULES,
+    **epochs.RULES,
+    **epoch_pages.RULES,
     **meter_exchange.RULES,
     **news.RULES,
     **news_pages.RULES,

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
-from authority.api import gate, me, me_wallet, meter_days, meter_exchange, news, openadr, tariffs, tickets
+from authority.api import epochs, gate, me, me_wallet, meter_days, meter_exchange, news, openadr, tariffs, tickets
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
@@ -49,6 +49,7 @@ from authority.web import (
     answers,
     approval_pages,
     audit_pages,
+    epoch_pages,
     estimate_pages,
     exchange_pages,
     figures,
@@ -299,8 +300,12 @@ def _add_people(app: APIFlask, people: People) -> None:
     exchanging = meter_exchange.MeterExchange(people.app, people.client)
     app.register_blueprint(meter_exchange.blueprint(exchanging))
     app.register_blueprint(exchange_pages.blueprint(exchanging, members.zone))
+    settled = epochs.Epochs(people.app)
+    app.register_blueprint(epochs.blueprint(settled))
+    app.register_blueprint(epoch_pages.blueprint(settled, members.zone, members.epoch_seconds))
     newsroom = news.NewsDesk(people.app)
     app.register_blueprint(news.blueprint(newsroom))
+    app.register_blueprint(news.desk_blueprint(newsroom))
     app.register_blueprint(news.member_blueprint(newsroom))
     app.register_blueprint(news_pages.blueprint(people.app, newsroom))
     app.jinja_env.globals["announcements"] = lambda: newsroom.current(g.get("principal"))
