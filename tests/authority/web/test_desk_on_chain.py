@@ -203,6 +203,9 @@ def test_the_pages_are_accessible_and_fit_a_phone(site: KwhSite, tmp_path: Any) 
         "first": f"{url}?step=first",
         "preview": url,
         "recorded": "/op/meters/gw_d/load/exchange",
+        "epochs": "/op/epochs",
+        "epoch": f"/op/epochs/{site.boundaries[-1] // site.campus.epoch_seconds - 1}",
+        "news": "/op/news",
         "tariffs": f"/op/tariffs?preview=1&feed_in_price=0.09&day={day}",
     }
     cookie = client.get_cookie("campus-here", domain="localhost").value
