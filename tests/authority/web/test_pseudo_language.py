@@ -199,7 +199,8 @@ def test_the_operators_pages(operated):
         client = site.client(role)
         for url in (
             "/op", "/op/held", f"/op/held/{site.held}", "/op/enrolments", f"/op/enrolments/{site.enrolment}",
-            "/op/meters", "/op/meters/gw-3/roof", "/op/members", "/op/held?code=exceeds_nameplate", "/account", "/op/epochs", "/op/news", "/op/tariffs",
+            "/op/meters", "/op/meters/gw-3/roof", "/op/members", "/op/held?code=exceeds_nameplate", "/account",
+            "/op/epochs", "/op/news", "/op/tariffs",
             f"/op/meters/gw-3/roof/days/{datetime.fromtimestamp(site.app.clock(), UTC).date()}",
             "/op/meters/gw-3/roof/exchange",
         ):  # fmt: skip
