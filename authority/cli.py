@@ -60,6 +60,7 @@ COMMANDS = {
         "authority.operations.members_command", "members: balances, add, suspend, leave, rename, wallets, delegates"
     ),
     "people": Command("authority.people.command", "who signs in to the pages: invitations, roles, sessions"),
+    "tickets": Command("authority.operations.tickets_command", "what members dispute: list, answer, close"),
     "approvals": Command(
         "authority.people.approvals_command", "what takes two people: propose, approve, carry out with the keys"
     ),

@@ -70,7 +70,9 @@ class Token:
 
     token: str = described("Its id.")
     name: str = described("What it is for.")
-    scopes: tuple[str, ...] = described("What it may do: energy:read, money:read, trading:write, money:write.")
+    scopes: tuple[str, ...] = described(
+        "What it may do: energy:read, money:read, trading:write, money:write, operations:read."
+    )
     created_at: int = described("When it was made.")
     expires_at: int = described("When it ends.")
     last_used_at: int | None = described("When it was last used, to the minute.")

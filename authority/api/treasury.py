@@ -32,6 +32,7 @@ from authority.chain.client import ChainClient
 from authority.errors import AuthorityError, MeterUnknownError
 from authority.home.settings import NO
 from authority.language.reading import marked
+from authority.operations import tickets
 from authority.people import dangerous, proposals, reads
 from authority.people.roles import Principal
 from authority.store import comparisons
@@ -117,6 +118,11 @@ class Treasury:
         """The members' names by their wallets."""
         with self._app.store.read() as session:
             return views.names(session)
+
+    def disputes(self) -> int:
+        """How many disputes of members wait for an answer."""
+        with self._app.store.read() as session:
+            return len(tickets.waiting(session))
 
     def note(self, who: Principal, subject: str = reads.EVERYBODY, what: str = BILLS) -> None:
         """Log that bills or credits are read, before they are given out."""

@@ -105,6 +105,24 @@ class SetRefusedError(OperationError):
     code = "set_refused"
 
 
+class NewsInvalidError(OperationError):
+    """An announcement without words, for nobody, or at no time."""
+
+    code = "news_invalid"
+
+
+class TicketInvalidError(OperationError):
+    """A dispute of nothing that there is, without a reason, or with words that are too long."""
+
+    code = "ticket_invalid"
+
+
+class TicketOverError(OperationError):
+    """A dispute that was closed already."""
+
+    code = "ticket_over"
+
+
 class WalletAskedError(OperationError):
     """A request for another wallet that contradicts what was asked for before, or what became of it."""
 

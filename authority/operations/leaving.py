@@ -18,6 +18,7 @@ from authority.billing import credits
 from authority.chain import accounts
 from authority.enrolment import wallets
 from authority.log import log
+from authority.operations import tickets
 from authority.operations.chain_state import (
     MemberOnChain,
     full_name,
@@ -238,6 +239,7 @@ def _erase(desk: Desk, done: Done, user: User, found: MemberOnChain | None) -> N
         kept.name, kept.building, kept.public = f"former member {number}", "", False
         kept.sealed_key = kept.next_wallet = kept.next_sealed_key = None
         kept.left_at = desk.app.clock()
+        tickets.forget_words(session, user.id)
         data = {"reason": desk.reason, "wallet": user.wallet}
         data |= {name: done.facts.get(name, 0) for name in ("retired_wh", "fed_in_wh", "redeemed", "left_wh")}
         log.record_act(session, "member_left", desk.actor, desk.app.clock(), data)

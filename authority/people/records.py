@@ -12,6 +12,7 @@ from authority.log import log
 from authority.people.errors import PersonInvalidError, PersonUnknownError, RoleInvalidError
 from authority.people.roles import DELEGATE, MEMBER, OF_A_MEMBER, ROLES, MemberAccount, Principal
 from authority.store.billing import BankAccount, BillMail
+from authority.store.desk import TicketWords
 from authority.store.people import User
 from authority.store.persons import (
     Invitation,
@@ -49,6 +50,7 @@ _OWNED = (
     NoticeChoice,
     NoticeState,
     NoticeMail,
+    TicketWords,
 )
 
 

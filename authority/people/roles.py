@@ -28,9 +28,16 @@ SEES_WHAT_WAITS = frozenset({OPERATOR, AUTHORITY, AUDITOR})
 OPERATES = frozenset({OPERATOR})
 """Roles that act on gateways, readings and invitations from the pages."""
 
-READ_ENERGY, READ_MONEY, WRITE_TRADING, WRITE_MONEY = SCOPES = (
-    "energy:read", "money:read", "trading:write", "money:write",
-)  # fmt: skip
+ANSWERS_DISPUTES = frozenset({OPERATOR, TREASURER})
+"""Roles that see what members dispute, answer and close it."""
+
+READ_ENERGY, READ_MONEY, WRITE_TRADING, WRITE_MONEY, READ_OPERATIONS = SCOPES = (
+    "energy:read",
+    "money:read",
+    "trading:write",
+    "money:write",
+    "operations:read",
+)
 """What a program's token may do; one without a scope for it is refused."""
 
 

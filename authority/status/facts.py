@@ -27,7 +27,7 @@ from authority.governance import acts
 from authority.home import certificates
 from authority.home.errors import HomeError
 from authority.home.home import Home
-from authority.operations import wallet_requests
+from authority.operations import tickets, wallet_requests
 from authority.people import leave_requests
 from authority.people.dangerous import KINDS, By
 from authority.people.proposals import APPROVED, undecided
@@ -186,6 +186,8 @@ class Facts:
     wallet_requests: tuple[int, ...] = field(default=())
     leave_requests: tuple[tuple[int, bool], ...] = field(default=())
     """Wallets that members asked for and that an operator has to decide, by their numbers."""
+    disputes: tuple[int, ...] = field(default=())
+    """What members dispute and nobody has answered, by their numbers."""
     watchdog: Mapping[str, Any] | None = None
     """What `authority watchdog` tells: state, slot, starts and remedies; None where it does not run the validator."""
     alerting: AlertingFacts | None = None
@@ -242,6 +244,7 @@ def gather(app: App, client: ChainClient) -> Facts:
             "wallet_requests": tuple(wallet_requests.waiting(session)),
             "leave_requests": tuple(leave_requests.waiting(session)),
             "comparison": _comparison(session),
+            "disputes": tuple(tickets.waiting(session)),
             "proposals": tuple(
                 ProposalFacts(each.id, kind.words, each.state == APPROVED, kind.by is By.PROPOSER)
                 for each in undecided(session, now)

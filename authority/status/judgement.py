@@ -168,6 +168,9 @@ def _processes(facts: Facts) -> Iterator[Problem]:
             else "a member asks to leave: look at /op/leaving, and decide"
         )
         yield Problem("leave_asked", "approvals", text, str(number))
+    for number in facts.disputes:
+        text = f"dispute {number} of a member waits for an answer: authority tickets show {number}"
+        yield Problem("dispute_waits", "disputes", text, str(number))
     for proposal in facts.proposals:
         if not proposal.approved:
             text = f"{proposal.words}: waits for another person's approval: authority approvals list"

@@ -12,6 +12,7 @@
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
 - authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry, BillMail,
   CreditRequest, BillPayment, BankAccount, PayoutOrder
+- authority.store.desk: Ticket, TicketWords, ExchangeDraft, Announcement
 - authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept, MarketDay, PublicDay
 - authority.store.watched: ServiceChange
 - authority.store.comparisons: BooksComparison
@@ -23,6 +24,7 @@ from authority.store import (
     billing,
     comparisons,
     day_sums,
+    desk,
     enrolments,
     leases,
     log,
@@ -41,6 +43,7 @@ __all__ = [
     "billing",
     "comparisons",
     "day_sums",
+    "desk",
     "enrolments",
     "leases",
     "log",

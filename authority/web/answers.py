@@ -24,12 +24,18 @@ from authority.billing.errors import (
     PaymentUnknownError,
     PeriodUnknownError,
 )
+from authority.chain.errors import NotDeployedError
 from authority.errors import AuthorityError, MailOffError, OutOfRangeError
 from authority.governance.acts import GovernanceError
 from authority.language.reading import gettext, marked
 from authority.log.nameless import NamesSomebodyError
 from authority.market.policies import MarketError
-from authority.operations.errors import WalletAskedError, WalletInvalidError
+from authority.operations.errors import (
+    NewsInvalidError,
+    OperationError,
+    TicketInvalidError,
+    TicketOverError,
+)
 from authority.people.errors import (
     FormSentError,
     InvitationInvalidError,
@@ -90,12 +96,15 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (BillingError, 409),
     (GovernanceError, 409),
     (OutOfRangeError, 409),
-    (WalletInvalidError, 409),
-    (WalletAskedError, 409),
+    (NewsInvalidError, 400),
+    (TicketInvalidError, 400),
+    (TicketOverError, 409),
+    (OperationError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
     (ExportBusyError, 503),
     (ExportFailedError, 503),
+    (NotDeployedError, 409),
     (WishInvalidError, 400),
     (TransactionMalformedError, 400),
     (OwnWalletError, 409),

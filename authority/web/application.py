@@ -18,6 +18,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
 from authority.api import (
+    epochs,
     gate,
     me,
     me_certificates,
@@ -27,7 +28,12 @@ from authority.api import (
     me_mails,
     me_transfers,
     me_wallet,
+    meter_days,
+    meter_exchange,
+    news,
     openadr,
+    tariffs,
+    tickets,
 )
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.certificates import MemberCertificates
@@ -46,6 +52,7 @@ from authority.api.plan import CampusPlan
 from authority.api.plan import blueprint as plan_blueprint
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
+from authority.api.tickets import Tickets
 from authority.api.transfers import HandTransfers
 from authority.api.treasury import Treasury
 from authority.app import App
@@ -67,7 +74,9 @@ from authority.web import (
     approval_pages,
     audit_pages,
     certificate_pages,
+    epoch_pages,
     estimate_pages,
+    exchange_pages,
     figures,
     help_page,
     indicator_pages,
@@ -78,6 +87,7 @@ from authority.web import (
     mail_pages,
     market_pages,
     member_pages,
+    news_pages,
     oidc_pages,
     operator_acts,
     operator_pages,
@@ -87,6 +97,8 @@ from authority.web import (
     presentation,
     reference,
     status_pages,
+    tariff_pages,
+    ticket_pages,
     treasurer_pages,
     wallet_pages,
 )
@@ -171,6 +183,7 @@ def create_app(
     app.jinja_env.globals.update(figures=figures, presentation=presentation, people=people is not None)
     site = None if people is None else people.app.home.settings.site
     app.jinja_env.globals["site_zone"] = ZoneInfo("UTC" if site is None else site.zone)
+    app.jinja_env.globals["announcements"] = tuple
     languages.install(app, ENGLISH if site is None else site.language)
     if people is not None:
         _add_people(app, people)
@@ -324,6 +337,27 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(me_certificates.blueprint(people.app, certificates))
     app.register_blueprint(certificate_pages.blueprint(people.app, members, certificates))
     app.register_blueprint(certificate_pages.public_blueprint(members, certificates))
+    disputes = Tickets(people.app, members, people.client)
+    app.register_blueprint(tickets.member_blueprint(people.app, disputes))
+    exchanging = meter_exchange.MeterExchange(people.app, people.client)
+    app.register_blueprint(meter_exchange.blueprint(exchanging))
+    app.register_blueprint(exchange_pages.blueprint(exchanging, members.zone))
+    settled = epochs.Epochs(people.app)
+    app.register_blueprint(epochs.blueprint(settled))
+    app.register_blueprint(epoch_pages.blueprint(settled, members.zone, members.epoch_seconds))
+    newsroom = news.NewsDesk(people.app)
+    app.register_blueprint(news.blueprint(newsroom))
+    app.register_blueprint(news.desk_blueprint(newsroom))
+    app.register_blueprint(news.member_blueprint(newsroom))
+    app.register_blueprint(news_pages.blueprint(people.app, newsroom))
+    app.jinja_env.globals["announcements"] = lambda: newsroom.current(g.get("principal"))
+    tariff_book = tariffs.TariffBook(people.app, people.client)
+    app.register_blueprint(tariffs.blueprint(tariff_book))
+    app.register_blueprint(tariff_pages.blueprint(tariff_book))
+    app.register_blueprint(meter_days.blueprint(people.app, meter_days.MeterDays(people.app)))
+    app.register_blueprint(tickets.desk_blueprint(disputes))
+    app.register_blueprint(ticket_pages.member_blueprint(people.app, disputes))
+    app.register_blueprint(ticket_pages.desk_blueprint(disputes))
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))

@@ -160,10 +160,13 @@ def blueprint(treasury: Treasury) -> Blueprint:
     @treasurer.get("")
     def overview() -> Response:
         treasury.note(gate.principal())
-        text = render_template(
-            "treasury.html", overview=treasury.overview(), names=treasury.names(), compared=treasury.compared()
-        )
-        return page(text)
+        shown = {
+            "overview": treasury.overview(),
+            "names": treasury.names(),
+            "compared": treasury.compared(),
+            "disputes": treasury.disputes(),
+        }
+        return page(render_template("treasury.html", **shown))
 
     @treasurer.get("/periods/<int:period>")
     def period(period: int) -> Response:

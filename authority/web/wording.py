@@ -60,6 +60,7 @@ CODES = frozenset(
         marked("collector"),
         marked("settlement"),
         marked("approvals"),
+        marked("disputes"),
         marked("watchdog"),
         marked("alerts"),
         marked("backup"),

@@ -37,9 +37,9 @@ ERRORS_OF = (
     "collector/evidence.py", "collector/held.py", "demo/campus.py", "demo/orchestrator.py",
     "enrolment/approvals.py", "enrolment/requests.py", "errors.py", "governance/acts.py", "log/nameless.py",
     "market/credits.py", "market/hand_orders.py", "market/policies.py", "market/standing_orders.py",
-    "market/transfers.py",
-    "operations/chain_state.py", "operations/handover.py", "operations/members.py",
-    "operations/replacing_wallets.py", "operations/upgrade.py", "operations/wallet_requests.py", "people",
+    "market/transfers.py", "operations/chain_state.py", "operations/exchange.py", "operations/handover.py",
+    "operations/members.py", "operations/news.py", "operations/replacing_wallets.py", "operations/tickets.py",
+    "operations/upgrade.py", "operations/wallet_requests.py", "people",
     "refusals.py", "status/judgement.py", "web",
 )  # fmt: skip
 """What says something that a page may show."""

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0031_public_days"
-down_revision = "0029_transfers"
+down_revision = "0030_desk"
 branch_labels = None
 depends_on = None
 
