@@ -342,7 +342,7 @@ def find(session: Session, name: str, *, decided: str | None = None) -> Enrolmen
         waiting = [enrolment for enrolment in pending(session) if enrolment.gateway_name == name]
         found = waiting[-1] if waiting else None
     if found is None and decided is not None:
-        own = select(Enrolment).where(Enrolment.gateway_name == name).order_by(Enrolment.created_at.desc()).limit(1)
+        own = select(Enrolment).where(Enrolment.gateway_name == name).order_by(Enrolment.claim_id.desc()).limit(1)
         if decided == enrolments.ENROLMENT_APPROVED:  # and the gateway was not shut out since
             own = own.join(Gateway, Gateway.name == name).where(Gateway.state == metering.GATEWAY_ENROLLED)
         last = session.scalar(own)

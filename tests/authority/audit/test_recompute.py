@@ -203,7 +203,7 @@ def test_a_meter_that_changes_hands_after_a_silence_is_followed(campus: Any, ver
     for _ in range(3):
         campus.run_epoch(worker, but=("A.load",))
     campus.run_epoch(worker)
-    # The load was read four times since; where nobody knows whose the first rise was, it is nobody's. A's own is netted.
+    # The load was read four times since; where nobody knows whose the first rise was, it is nobody's. A's own is netted
     assert campus.energy("A").withdrawn - drawn == 2_600 * (4 if silent == 1 else 3)
     assert verify()["problems"] == []
 
