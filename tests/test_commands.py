@@ -201,20 +201,45 @@ def test_lines_of_other_libraries_come_in_the_same_form(noisy: Program, capsys: 
     assert "out of cheese" in told["traceback"]
 
 
-DO_SOMETHING = {
-    *("authority certificates run", "authority alerts run", "authority idl", "authority watchdog"),
-    "edge-agent watch",
-    *("edge-agent enrol", "edge-agent run", "edge-agent reset-meter", "edge-agent rebase", "meter-emulator"),
-    *("edge-agent setup", "edge-agent rotate-key", "edge-agent exchange-meter"),
-    *("authority init", "authority serve", "authority web", "authority validator", "authority verifier"),
-    "authority deploy",
-    *("authority demo", "authority collector run", "authority collector broker"),
-    *(f"authority settlement {word}" for word in ("run", "once", "rebase", "take-out", "retry")),
-    *(f"authority enrol {word}" for word in ("campus", "claim", "approve", "register", "reject")),
-    *("authority audit checkpoint", "authority audit export"),
-    *("authority market standing-order set", "authority market standing-order remove"),
+SERVICES = {
+    *(f"authority {word}" for word in ("serve", "web", "verifier", "validator", "watchdog", "demo")),
+    *(f"authority {word} run" for word in ("collector", "settlement", "certificates", "alerts")),
+    *("edge-agent run", "edge-agent watch", "meter-emulator"),
 }
-"""Commands whose result is what they did; every other one lists or shows something, and has --json."""
+"""They run until they are stopped."""
+SHOW = {
+    *(f"authority {word} list" for word in ("meters", "members", "people", "approvals", "installations")),
+    *(f"authority {word} list" for word in ("enrol", "certificates", "credits", "market standing-order")),
+    *(f"authority billing {word}" for word in ("periods", "preview", "show", "ledger")),
+    *(f"authority billing {word}" for word in ("payments bills", "payments list", "payouts owed", "payouts list")),
+    "authority billing estimate list",
+    *(f"authority {word} show" for word in ("meters", "members", "approvals", "parameters", "upgrade", "recover")),
+    *("authority alerts show", "authority market show", "authority status", "authority meters map"),
+    *("authority people sessions", "authority enrol whois", "authority collector held", "authority settlement alerts"),
+    *(f"authority audit {word}" for word in ("prove", "check", "readings", "consistent", "verify", "conservation")),
+    *(f"edge-agent {word}" for word in ("check", "status", "keys", "read", "decode", "scan")),
+}
+"""They list, show or check something, and leave all as it is."""
+NO_DRY_RUN = {
+    "writes the file or the folder that it is given, and nothing else": {
+        *("authority backup", "authority idl", "authority recover accounts", "authority collector broker"),
+        *("authority audit checkpoint", "authority audit export", "authority billing export"),
+        *("authority simulate", "authority plot", "authority dataset", "authority market clear"),
+    },
+    "does once what a service does all the time": {
+        *("authority settlement once", "authority certificates renew", "authority audit witnesses"),
+    },
+    "is a trial itself": {"authority alerts test"},
+    "asks, and a person at the authority decides": {"edge-agent enrol", "edge-agent rotate-key", "edge-agent setup"},
+}
+"""Commands that do something and cannot be tried first, by the reason."""
+NO_JSON = {
+    "does once what a service does all the time": {"authority settlement once"},
+    "its result is a signed note": {"authority audit checkpoint"},
+    "asks, and a person at the authority decides": NO_DRY_RUN["asks, and a person at the authority decides"],
+    "its result is the new file": {"edge-agent exchange-meter"},
+}
+"""Commands that have no JSON, by the reason."""
 PLACES = {"edge-agent": "--config", "authority": "--home"}
 WITHOUT_PLACE = {
     "edge-agent install",
@@ -251,12 +276,18 @@ def parsers(name: str, words: tuple[str, ...] = ()) -> Iterator[tuple[str, set[s
             yield from parsers(name, (*words, word))
 
 
-def test_every_command_has_help_and_those_that_show_something_have_json() -> None:
+def test_every_command_has_help_json_and_where_it_changes_something_a_dry_run() -> None:
+    """Whoever adds a command gives it both, or names here why it has none."""
     found = [each for name in MAINS for each in parsers(name)]
-    names = {name for name, _, _ in found}
-    assert len(names) > 40
-    assert names >= DO_SOMETHING, "these are no commands any more"
-    assert [name for name, options, _ in found if "--json" not in options and name not in DO_SOMETHING] == []
+    options_of = {name: options for name, options, _ in found if name != "edge-agent rebase"}  # reset-meter's old name
+    without_dry_run, without_json = (set[str]().union(*each.values()) for each in (NO_DRY_RUN, NO_JSON))
+    lacks_dry_run = {name for name, options in options_of.items() if "--dry-run" not in options}
+    lacks_json = {name for name, options in options_of.items() if "--json" not in options}
+    assert lacks_dry_run == SERVICES | SHOW | without_dry_run
+    assert lacks_json - SERVICES == without_json
+    assert not SERVICES & SHOW
+    assert not without_dry_run & (SERVICES | SHOW)
+    assert len(options_of) - len(lacks_dry_run) > 50
     assert [name for name, options, text in found if "--help" not in options or len(text.splitlines()) < 4] == []
 
 

@@ -44,7 +44,7 @@ from authority.log.witness import Witness, Witnesses
 from authority.store.log import Act, KeptCosignature
 from authority.store.metering import Frame, Meter
 from edge_agent.wire.checkpoint import origin
-from edge_agent.wire.command import add_acting, add_json, print_json
+from edge_agent.wire.command import add_acting, add_json, print_json, tell
 from edge_agent.wire.merkle import ProofRootError
 from edge_agent.wire.reading import CODES, FLAG_NAMES, VERDICTS
 from edge_agent.wire.rules import REGISTERS
@@ -219,7 +219,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asker.add_argument("--ask", action="store_true", help="ask those now that have not cosigned the last checkpoint")
     counter = actions.add_parser("conservation", help="count every token on the chain, as JSON; 1 where one is missing")
     counter.add_argument("--url", help="the validator (default: the home's, running or stopped)")
-    for action in (checker, lister, consistent, verifier, comparer, asker):
+    for action in (checker, lister, consistent, verifier, comparer, asker, exporter):
         add_json(action)
     for action in (prove, counter):
         action.add_argument("--json", action="store_true", help="as it is anyway")
@@ -258,7 +258,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.action == "prove":
             return _prove(app, arguments.log_index, arguments.size)
         if arguments.action == "export" and arguments.tiles is not None:
-            return _export(app, arguments.tiles)
+            return _export(app, arguments)
         if arguments.action == "readings":
             return _readings(app, arguments.meter, arguments.last, as_json=arguments.json)
         if arguments.action == "consistent":
@@ -274,7 +274,7 @@ def run(arguments: argparse.Namespace) -> int:
                 return _conservation(client)
         with _validator(app, arguments) as chain:
             if arguments.action == "export":
-                return _export_bundle(app, arguments.bundle, chain, arguments.before)
+                return _export_bundle(app, arguments, chain)
             audit = verify(app, chain, _manner(arguments), arguments.before, told=arguments.progress)
             return _report(audit, as_json=arguments.json)
     finally:
@@ -414,13 +414,16 @@ def _prove(app: App, index: int, size: int | None) -> int:
     return 0
 
 
-def _export(app: App, folder: Path) -> int:
+def _export(app: App, arguments: argparse.Namespace) -> int:
+    folder = arguments.tiles
     with app.store.write() as session:
         log.lock(session)  # the tiles are those of the checkpoint: nothing is appended between
         written = export.write_tiles(session, folder, origin(app.home.network_id), app.home.receipt_key)
-    print(
+    tell(
+        arguments,
+        {**asdict(written), "root": written.root.hex(), "tiles": str(folder)},
         f"{written.size} leaves, root {written.root.hex()}: {written.new_tiles} tiles written to {folder}, "
-        f"{written.kept_tiles} were there already"
+        f"{written.kept_tiles} were there already",
     )
     return 0
 
@@ -622,16 +625,20 @@ def chain_at(client: ChainClient, after: Sequence[str | None] = ()) -> ChainSour
     return ChainSource(state, history, idls, newest=tuple(newest))
 
 
-def _export_bundle(app: App, path: Path, client: ChainClient | None, before: Sequence[Path]) -> int:
-    chain, hashes = None, {}
+def _export_bundle(app: App, arguments: argparse.Namespace, client: ChainClient | None) -> int:
+    path, chain, hashes = arguments.bundle, None, {}
     if client is not None:
-        chain, hashes = with_earlier(app, chain_at(client), before), _program_hashes(client)
+        chain, hashes = with_earlier(app, chain_at(client), arguments.before), _program_hashes(client)
     with app.store.read() as session:
         identity = Identity(app.home.network_id, app.home.receipt_key)
         manifest = write_bundle(path, identity, StoreLog.of(session), chain, hashes)
     what = "the log alone" if chain is None else "the log and the chain"
-    print(f"{manifest['entries']} leaves, root {manifest['root']}: {what} written to {path}")
-    print(f"receipt key: {manifest['receipt_key']}")
+    tell(
+        arguments,
+        {**{key: manifest[key] for key in ("entries", "root", "receipt_key")}, "bundle": str(path)},
+        f"{manifest['entries']} leaves, root {manifest['root']}: {what} written to {path}\n"
+        f"receipt key: {manifest['receipt_key']}",
+    )
     return 0
 
 

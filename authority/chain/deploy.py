@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -34,6 +35,7 @@ from authority.chain.programs import (
     registry_address,
 )
 from authority.home.home import Home
+from edge_agent.wire.command import DONE, add_json, print_json, tell
 
 PROGRAM_DATA_HEADER_SIZE = 45
 MINIMUM_LAMPORTS = 2_000_000_000
@@ -43,6 +45,10 @@ ORDERS_PER_SIDE = 512
 GROWTH_SIZE = 10_240
 """Bytes that one instruction may add to an account."""
 GROWTHS_PER_TRANSACTION = 12
+
+
+Send = Callable[..., None]
+"""Sends instructions, and the keypairs that sign them beside the operator, who pays."""
 
 
 class ProgramMissingError(ChainError):
@@ -148,9 +154,12 @@ def deploy(
     authority: Keypair,
     operator: Keypair,
     airdrop: bool = False,
+    dry_run: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
     """Do what is missing of: programs checked, governance, registry, tokens, market, books. The names of steps done.
+
+    With dry_run nothing is sent, and the names are those of the steps that are missing.
 
     `authority` is governance's upgrade authority and becomes the Config's; `operator` signs the rest and pays.
     `airdrop` asks a development validator for the operator's lamports. Raises the errors of this module and of the
@@ -158,20 +167,26 @@ def deploy(
     """
     check_programs(client)
     report("the five programs are the released ones")
-    _fund(client, operator.pubkey(), book_size(deployment.orders_per_side), airdrop=airdrop)
+    if not dry_run:
+        _fund(client, operator.pubkey(), book_size(deployment.orders_per_side), airdrop=airdrop)
     done = []
+
+    def send(instructions: Sequence[Instruction], *signers: Keypair) -> None:
+        if not dry_run:
+            client.send(instructions, signers, payer=operator)
+
     steps: tuple[tuple[str, Callable[[], bool]], ...] = (
-        ("governance", lambda: _governance(client, deployment, authority, operator)),
-        ("registry", lambda: _registry(client, operator)),
-        ("energy_token", lambda: _energy_token(client, operator)),
-        ("fee_account", lambda: _fee_account(client, operator)),
-        ("market", lambda: _market(client, deployment, operator)),
-        ("books", lambda: _books(client, operator)),
+        ("governance", lambda: _governance(client, send, deployment, authority, operator.pubkey())),
+        ("registry", lambda: _registry(client, send, operator.pubkey())),
+        ("energy_token", lambda: _energy_token(client, send, operator.pubkey())),
+        ("fee_account", lambda: _fee_account(client, send, operator.pubkey())),
+        ("market", lambda: _market(client, send, deployment, operator.pubkey())),
+        ("books", lambda: _books(client, send, deployment, operator.pubkey())),
     )
     for name, step in steps:
         if step():
             done.append(name)
-            report(f"{name}: initialized")
+            report(f"{name}: would be initialized" if dry_run else f"{name}: initialized")
         else:
             report(f"{name}: was there already")
     return done
@@ -202,7 +217,7 @@ def _fund(client: ChainClient, operator: Pubkey, size: int, *, airdrop: bool) ->
     client.airdrop(operator, 100 * needed)
 
 
-def _governance(client: ChainClient, deployment: Deployment, authority: Keypair, operator: Keypair) -> bool:
+def _governance(client: ChainClient, send: Send, deployment: Deployment, authority: Keypair, operator: Pubkey) -> bool:
     config = client.account(Config, config_address())
     if config is not None:
         _compare(config, deployment)
@@ -210,12 +225,12 @@ def _governance(client: ChainClient, deployment: Deployment, authority: Keypair,
     args = {
         "network_id": deployment.network_id,
         "epoch_seconds": deployment.epoch_seconds,
-        "operator": operator.pubkey(),
+        "operator": operator,
         "parameters": dict(deployment.parameters),
     }
-    accounts = {"payer": operator.pubkey(), "authority": authority.pubkey()}
+    accounts = {"payer": operator, "authority": authority.pubkey()}
     initialize = client.instruction("governance", "initialize", {"args": args}, accounts)
-    client.send([initialize], [authority], payer=operator)
+    send([initialize], authority)
     return True
 
 
@@ -232,52 +247,52 @@ def _compare(config: Config, deployment: Deployment) -> None:
             )
 
 
-def _registry(client: ChainClient, operator: Keypair) -> bool:
+def _registry(client: ChainClient, send: Send, operator: Pubkey) -> bool:
     if client.account(Registry, registry_address()) is not None:
         return False
-    initialize = client.instruction("registry", "initialize", {}, {"operator": operator.pubkey()})
-    client.send([initialize], [], payer=operator)
+    initialize = client.instruction("registry", "initialize", {}, {"operator": operator})
+    send([initialize])
     return True
 
 
-def _energy_token(client: ChainClient, operator: Keypair) -> bool:
+def _energy_token(client: ChainClient, send: Send, operator: Pubkey) -> bool:
     if client.token_supply(energy_mint()) is not None and client.token_supply(credit_mint()) is not None:
         return False
-    initialize = client.instruction("energy_token", "initialize", {}, {"operator": operator.pubkey()})
-    client.send([initialize], [], payer=operator)
+    initialize = client.instruction("energy_token", "initialize", {}, {"operator": operator})
+    send([initialize])
     return True
 
 
-def _fee_account(client: ChainClient, operator: Keypair) -> bool:
-    if client.token_balance(fee_account_address(operator.pubkey())) is not None:
+def _fee_account(client: ChainClient, send: Send, operator: Pubkey) -> bool:
+    if client.token_balance(fee_account_address(operator)) is not None:
         return False
-    create = create_associated_token_account(operator.pubkey(), operator.pubkey(), credit_mint())
-    client.send([create], [], payer=operator)
+    create = create_associated_token_account(operator, operator, credit_mint())
+    send([create])
     return True
 
 
-def _market(client: ChainClient, deployment: Deployment, operator: Keypair) -> bool:
+def _market(client: ChainClient, send: Send, deployment: Deployment, operator: Pubkey) -> bool:
     if client.account(Market, market_address()) is not None:
         return False
-    accounts = {"operator": operator.pubkey(), "fee_account": fee_account_address(operator.pubkey())}
+    accounts = {"operator": operator, "fee_account": fee_account_address(operator)}
     args = {"reference_price": deployment.reference_price, "orders_per_side": deployment.orders_per_side}
     initialize = client.instruction("trading", "initialize_market", args, accounts)
-    client.send([initialize], [], payer=operator)
+    send([initialize])
     return True
 
 
-def _books(client: ChainClient, operator: Keypair) -> bool:
+def _books(client: ChainClient, send: Send, deployment: Deployment, operator: Pubkey) -> bool:
     """Make the ring of books, as far as it is not made: each step of a book adds what one instruction may."""
     market = client.account(Market, market_address())
-    size = book_size(market.orders_per_side if market else ORDERS_PER_SIDE)
+    size = book_size(market.orders_per_side if market else deployment.orders_per_side)
     addresses = [book_at_slot(slot) for slot in range(BOOKS)]
     growths = []
     for slot, account in enumerate(client.raw_accounts(addresses)):
         missing = size - (0 if account is None else len(account.data))
-        accounts = {"payer": operator.pubkey(), "book": addresses[slot]}
+        accounts = {"payer": operator, "book": addresses[slot]}
         growths += [client.instruction("trading", "grow_book", {"slot": slot}, accounts)] * -(-missing // GROWTH_SIZE)
     for start in range(0, len(growths), GROWTHS_PER_TRANSACTION):
-        client.send(growths[start : start + GROWTHS_PER_TRANSACTION], [], payer=operator)
+        send(growths[start : start + GROWTHS_PER_TRANSACTION])
     return bool(growths)
 
 
@@ -298,30 +313,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"bids, and asks, that a book holds, forever: 1 to {MAX_ORDERS_PER_SIDE} (default: %(default)s)",
     )
     parser.add_argument("--check", action="store_true", help="only compare the programs with the released ones")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Deploy a home to its validator; says each step on standard output."""
-    home = Home.open(arguments.home)
+    home, as_json, dry_run = Home.open(arguments.home), arguments.json, arguments.dry_run
     client = ChainClient(arguments.url or home.rpc_url)
     if arguments.check:
-        for program in check_programs(client):
-            print(
-                f"{program.name}: {program.sha256}, deployed in slot {program.deployed_slot}, "
-                f"upgrade authority {program.upgrade_authority or 'none'}"
-            )
-        return 0
+        programs = check_programs(client)
+        lines = [
+            f"{each.name}: {each.sha256}, deployed in slot {each.deployed_slot}, "
+            f"upgrade authority {each.upgrade_authority or 'none'}"
+            for each in programs
+        ]
+        found = [{**asdict(each), "upgrade_authority": str(each.upgrade_authority or "") or None} for each in programs]
+        tell(arguments, found, "\n".join(lines))
+        return DONE
     done = deploy(
         client,
         Deployment.of(home, arguments.orders_per_side),
         authority=home.authority,
         operator=home.operator,
         airdrop=arguments.airdrop,
-        report=print,
+        dry_run=dry_run,
+        report=(lambda step: None) if as_json else print,
     )
-    print(f"deployed on {client.url}" if done else f"nothing to do on {client.url}", file=sys.stderr)
-    _require_same_parameters(client, home)
-    return 0
+    if as_json:
+        print_json({"url": client.url, "steps": done, "dry_run": dry_run, "changed": bool(done) and not dry_run})
+    elif not dry_run:
+        print(f"deployed on {client.url}" if done else f"nothing to do on {client.url}", file=sys.stderr)
+    if not (dry_run and done):
+        _require_same_parameters(client, home)
+    return DONE
 
 
 def _require_same_parameters(client: ChainClient, home: Home) -> None:

@@ -13,7 +13,7 @@ from authority.collector import broker, held, server
 from authority.enrolment import closing
 from authority.log.nameless import require_nameless
 from authority.refusals import MalformedError
-from edge_agent.wire.command import add_actor, add_json, print_json
+from edge_agent.wire.command import add_actor, add_json, print_json, tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     configure.add_argument(
         "--host", help="address to listen at (default: 0.0.0.0, or the loopback where [mqtt] host is there)"
     )
+    add_json(configure)
     for name, summary in (
         ("release", "let held readings go on to the chain"),
         ("void", "keep held readings from the chain for good"),
@@ -114,7 +115,8 @@ def _broker(arguments: argparse.Namespace) -> int:
         closing.sync_list(app)
         port = app.home.settings.mqtt.port
         at = arguments.host or broker.listening_address(app.home.settings.mqtt.host)
-        print(broker.write_configuration(app.home, arguments.directory.resolve(), port, at, now=now))
+        path = broker.write_configuration(app.home, arguments.directory.resolve(), port, at, now=now)
+        tell(arguments, {"configuration": str(path)}, str(path))
     finally:
         app.store.close()
     return 0

@@ -7,8 +7,7 @@ looks at what is there and does what is missing, so all of it may be broken off 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
@@ -19,36 +18,13 @@ from authority.chain.errors import ChainError
 from authority.enrolment import broker_door, requests, revocation
 from authority.enrolment.broker_door import BrokerError, Credentials
 from authority.enrolment.registration import set_status_instruction
+from authority.enrolment.steps import Done, Step, Tell
 from authority.log import log
 from authority.refusals import NotFoundError
 from authority.store.metering import GATEWAY_EXPECTED, GATEWAY_REVOKED, METER_ACTIVE, Gateway, Meter
 
-
-@dataclass
-class Step:
-    """One thing to do: what it is about, what became of it in one word, and a sentence where a person has to act."""
-
-    what: str
-    outcome: str
-    todo: str = ""
-
-
-@dataclass
-class Closed:
-    """What a revocation did, or, with dry_run, would do; complete where nothing is left to a person."""
-
-    gateway: str
-    dry_run: bool
-    steps: list[Step] = field(default_factory=list)
-
-    @property
-    def complete(self) -> bool:
-        """Whether no step asks for anything."""
-        return not any(step.todo for step in self.steps)
-
-    def as_json(self) -> dict[str, object]:
-        """For programs; the steps in order."""
-        return {**asdict(self), "complete": self.complete}
+SUSPENDED = "suspended"
+"""What became of a meter whose gateway was shut out."""
 
 
 def revoke(
@@ -59,28 +35,24 @@ def revoke(
     reason: str,
     client: ChainClient,
     dry_run: bool = False,
-    tell: Callable[[Step], None] = lambda step: None,
-) -> Closed:
+    tell: Tell = lambda step: None,
+) -> Done:
     """Revoke a gateway everywhere: store, broker, chain. `tell` hears of each step when it is done.
 
     NotFoundError; what the broker or the chain could not do is in the result, and is done by doing this
     again.
     """
-    closed = Closed(gateway, dry_run)
-
-    def note(*steps: Step) -> None:
-        for step in steps:
-            closed.steps.append(step)
-            tell(step)
-
+    closed = Done("revoke", gateway, dry_run, facts={"gateway": gateway})
     if dry_run:
-        note(*_planned(app, gateway))
+        for step in _planned(app, gateway):
+            closed.note(step, tell)
         return closed
     with app.store.write() as session:
         done = requests.revoke(session, gateway, actor=actor, reason=reason, now=app.clock())
-    note(Step("certificate", "revoked" if done else "was revoked before"))
-    note(shut_out(app, gateway))
-    note(*_suspend_on_chain(app, gateway, actor, client))
+    closed.note(Step("certificate", "revoked" if done else "was revoked before"), tell, changed=done)
+    closed.note(shut_out(app, gateway), tell)
+    for step in _suspend_on_chain(app, gateway, actor, client):
+        closed.note(step, tell, changed=step.outcome == SUSPENDED)
     return closed
 
 
@@ -167,4 +139,4 @@ def _suspend(app: App, meter: Meter, wallet: str, actor: str, client: ChainClien
     data = {"address": str(address), "signature": str(signature), "status": "suspended"}
     with app.store.write() as session:
         log.record_act(session, "meter_status_set", actor, app.clock(), data)
-    return "suspended"
+    return SUSPENDED

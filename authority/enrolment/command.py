@@ -6,21 +6,23 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.enrolment import closing, plan, requests
-from authority.enrolment.closing import Step
 from authority.enrolment.names import Names
 from authority.enrolment.registration import Registered, Registration
+from authority.enrolment.steps import Done, Step, Tell
 from authority.errors import AuthorityError
-from authority.store.enrolments import ENROLMENT_APPROVED, Enrolment
+from authority.store.enrolments import ENROLMENT_APPROVED, ENROLMENT_REJECTED, Enrolment
 from authority.store.metering import Gateway, Meter
-from edge_agent.wire.command import add_actor, add_json, message_line, print_json
+from edge_agent.wire.command import DONE, FAILED, add_acting, add_json, message_line, print_json, tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,11 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     revoke.add_argument("gateway")
     revoke.add_argument("--reason", required=True, help="why; it is logged, so it names no person and no building")
-    revoke.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    for action in (lister, whose, revoke):
+    for action in (lister, whose):
         add_json(action)
     for action in (campus, claim, approve, register, reject, revoke):
-        add_actor(action)
+        add_acting(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,31 +68,54 @@ def run(arguments: argparse.Namespace) -> int:
         app.store.close()
 
 
+def _session(app: App, arguments: argparse.Namespace) -> AbstractContextManager[Session]:
+    """Where an act is written: kept, or undone at its end by --dry-run."""
+    return app.store.trial() if arguments.dry_run else app.store.write()
+
+
 def _campus(app: App, arguments: argparse.Namespace) -> int:
     try:
         data = arguments.file.read_bytes()
     except OSError as error:
         raise plan.PlanUnreadableError(f"{arguments.file} cannot be read: {error}") from error
-    read = plan.parse(data)
-    with app.store.write() as session:
-        act = plan.apply(session, read, app.home, actor=arguments.actor, now=app.clock(), random=os.urandom)
+    read, dry_run = plan.parse(data), arguments.dry_run
+    with _session(app, arguments) as session:
+        done = plan.apply(session, read, app.home, actor=arguments.actor, now=app.clock(), random=os.urandom)
     gateways = sorted({meter.gateway for meter in read.meters})
-    print(
-        f"{len(read.users)} users, {len(read.installations)} installations, {len(read.meters)} meters at "
-        f"{len(gateways)} gateways; logged as {act}"
-    )
-    for gateway in gateways:
-        print(f"  next: authority enrol claim {gateway}")
-    return 0
+    counts = {"users": len(read.users), "installations": len(read.installations), "meters": len(read.meters)}
+    told = {
+        **counts,
+        "gateways": gateways,
+        "added": done.added,
+        "corrected": done.corrected,
+        "logged_as": None if dry_run else done.act,
+        "dry_run": dry_run,
+        "changed": done.act is not None and not dry_run,
+    }
+    became = "nothing is new"
+    if done.act is not None:
+        would = "would be added" if dry_run else "added"
+        became = f"{done.added} {would}, {done.corrected} corrected" + ("" if dry_run else f"; logged as {done.act}")
+    lines = [f"{', '.join(f'{n} {what}' for what, n in counts.items())} at {len(gateways)} gateways; {became}"]
+    lines += [f"  next: authority enrol claim {gateway}" for gateway in gateways]
+    tell(arguments, told, "\n".join(lines))
+    return DONE
 
 
 def _claim(app: App, arguments: argparse.Namespace) -> int:
-    with app.store.write() as session:
-        code = requests.claim(
-            session, app.home, arguments.gateway, actor=arguments.actor, now=app.clock(), random=os.urandom
-        )
-    print(code)
-    return 0
+    gateway, now, dry_run = arguments.gateway, app.clock(), arguments.dry_run
+    with _session(app, arguments) as session:
+        code = requests.claim(session, app.home, gateway, actor=arguments.actor, now=now, random=os.urandom)
+    told = {
+        "gateway": gateway,
+        "claim": None if dry_run else code,
+        "expires_at": now + requests.CLAIM_SECONDS,
+        "dry_run": dry_run,
+        "changed": not dry_run,
+    }
+    would = f"{gateway} would get a claim code, good for a week; an unused one of before would be void"
+    tell(arguments, told, would if dry_run else code)
+    return DONE
 
 
 def _describe(enrolment: Enrolment, meters: dict[int, Meter]) -> str:
@@ -172,56 +196,83 @@ def _whois(app: App, arguments: argparse.Namespace) -> int:
     return 0 if all(found.values()) else 1
 
 
+def _begin(arguments: argparse.Namespace, gateway: str) -> Done:
+    return Done(arguments.action, gateway, arguments.dry_run, facts={"gateway": gateway})
+
+
 def _approve(app: App, arguments: argparse.Namespace) -> int:
-    with app.store.write() as session:
-        enrolment = requests.find(session, arguments.enrolment)
-        gateway = enrolment.gateway_name
-        had_one = (
-            enrolment.state == ENROLMENT_APPROVED or session.get_one(Gateway, gateway).certificate_hash is not None
-        )
+    dry_run = arguments.dry_run
+    with _session(app, arguments) as session:
+        enrolment = requests.find(session, arguments.enrolment, decided=ENROLMENT_APPROVED)
+        gateway, before = enrolment.gateway_name, enrolment.state == ENROLMENT_APPROVED
+        had_one = before or session.get_one(Gateway, gateway).certificate_hash is not None
         requests.approve(session, app.home, enrolment, actor=arguments.actor, now=app.clock())
-    print(f"{gateway} is approved; it fetches its certificate by itself")
-    shut = closing.shut_out(app, gateway, f"authority enrol approve {enrolment.id}") if had_one else None
-    if shut is not None:
-        _tell(shut)
-    status = 0 if arguments.off_chain else _put_on_chain(app, gateway, arguments.actor)
-    return status or int(shut is not None and bool(shut.todo))
+        meters = sorted(f"{gateway}/{row.name}" for row in enrolment.meters)
+    done, note = _begin(arguments, gateway), _note(arguments)
+    done.facts["enrolment"] = enrolment.id
+    word = (
+        "was issued before" if before else "would be issued" if dry_run else "issued; the gateway fetches it by itself"
+    )
+    done.note(Step(f"certificate of {gateway}", word), note, changed=not before)
+    if dry_run:
+        broker = "would refuse the former certificate" if app.home.settings.mqtt.host else "no broker"
+        if had_one:
+            done.note(Step("broker", broker), note)
+        for name in meters if not arguments.off_chain else ():
+            done.note(Step(f"meter {name}", "would be put on the chain, where it is not"), note)
+        return _end(arguments, done)
+    if had_one:
+        done.note(closing.shut_out(app, gateway, f"authority enrol approve {enrolment.id}"), note)
+    if not arguments.off_chain:
+        _put_on_chain(app, done, gateway, arguments)
+    return _end(arguments, done)
 
 
 def _register(app: App, arguments: argparse.Namespace) -> int:
-    return _put_on_chain(app, arguments.gateway, arguments.actor)
+    done = _begin(arguments, arguments.gateway or "every gateway")
+    _put_on_chain(app, done, arguments.gateway, arguments)
+    return _end(arguments, done)
 
 
-def _put_on_chain(app: App, gateway: str | None, actor: str) -> int:
+def _put_on_chain(app: App, done: Done, gateway: str | None, arguments: argparse.Namespace) -> None:
+    note = _note(arguments)
+
+    def report(registered: Registered) -> None:
+        done.note(Step(f"{registered.kind} {registered.name}", str(registered.address)), note, changed=True)
+
     client = ChainClient(app.home.rpc_url)
     try:
-        count = Registration(app, client, actor=actor, report=_report).run(gateway)
+        registration = Registration(app, client, actor=arguments.actor, report=report)
+        if arguments.dry_run:
+            for name in registration.missing(gateway):
+                done.note(Step(f"meter {name}", "would be put on the chain"), note)
+            return
+        count = registration.run(gateway)
     except AuthorityError as error:
         error.add_note("not all of it is on the chain yet; once this is cleared: authority enrol register")
         raise
     finally:
         client.close()
-    print(
-        f"now on the chain: {count} meter{'' if count == 1 else 's'}" if count else "nothing was missing on the chain"
-    )
-    return 0
-
-
-def _report(registered: Registered) -> None:
-    print(f"  {registered.kind} {registered.name}: {registered.address}", flush=True)
+    meters = f"{count} meter{'' if count == 1 else 's'}"
+    done.note(Step("chain", f"has {meters} more" if count else "nothing was missing"), note)
 
 
 def _reject(app: App, arguments: argparse.Namespace) -> int:
-    with app.store.write() as session:
-        enrolment = requests.find(session, arguments.enrolment)
-        requests.reject(session, enrolment, actor=arguments.actor, reason=arguments.reason, now=app.clock())
-        print(f"{enrolment.gateway_name} is rejected")
-    return 0
+    with _session(app, arguments) as session:
+        enrolment = requests.find(session, arguments.enrolment, decided=ENROLMENT_REJECTED)
+        before = enrolment.state == ENROLMENT_REJECTED
+        if not before:
+            now = app.clock()
+            requests.reject(session, enrolment, actor=arguments.actor, reason=arguments.reason, now=now)
+    done = _begin(arguments, enrolment.gateway_name)
+    done.facts["enrolment"] = enrolment.id
+    word = "was rejected before" if before else "would be rejected" if arguments.dry_run else "rejected"
+    done.note(Step(f"enrolment of {enrolment.gateway_name}", word), _note(arguments), changed=not before)
+    return _end(arguments, done)
 
 
 def _revoke(app: App, arguments: argparse.Namespace) -> int:
     client = ChainClient(app.home.rpc_url, attempts=2)
-    tell = (lambda step: None) if arguments.json else _tell
     try:
         closed = closing.revoke(
             app,
@@ -230,13 +281,22 @@ def _revoke(app: App, arguments: argparse.Namespace) -> int:
             reason=arguments.reason,
             client=client,
             dry_run=arguments.dry_run,
-            tell=tell,
+            tell=_note(arguments),
         )
     finally:
         client.close()
+    return _end(arguments, closed)
+
+
+def _note(arguments: argparse.Namespace) -> Tell:
+    """How a step is told when it is done: a line for a person, nothing where one JSON document is asked for."""
+    return (lambda step: None) if arguments.json else _tell
+
+
+def _end(arguments: argparse.Namespace, done: Done) -> int:
     if arguments.json:
-        print_json(closed.as_json())
-    return 0 if closed.complete else 1
+        print_json(done.as_json())
+    return DONE if done.complete else FAILED
 
 
 def _tell(step: Step) -> None:

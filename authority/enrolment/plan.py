@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authority.enrolment import meter_sets, wallets
@@ -238,18 +238,33 @@ def _check_set(user: str, meters: list[PlannedMeter]) -> None:
         raise PlanInvalidError(f"user {user!r}: {found}")
 
 
-def apply(session: Session, plan: Plan, home: Home, *, actor: str, now: int, random: Callable[[int], bytes]) -> int:
-    """Write a plan into the store, make wallets for new members, and log it; the act's log index.
+@dataclass(frozen=True)
+class Applied:
+    """What a plan brought: new users, installations and meters, corrected ones, and the act's index in the log.
 
-    PlanConflictError where it would change what is on the chain already. Applying the same plan again changes
-    nothing but the log.
+    Nothing is logged, and act is None, where the store has all of it already.
     """
+
+    added: int
+    corrected: int
+    act: int | None
+
+
+def apply(session: Session, plan: Plan, home: Home, *, actor: str, now: int, random: Callable[[int], bytes]) -> Applied:
+    """Write a plan into the store, make wallets for new members, and log it.
+
+    PlanConflictError where it would change what is on the chain already. Applying the same plan again changes nothing.
+    """
+    before = _size(session)
+    corrected = 0
     for user in plan.users:
         kept = session.scalar(select(User).where(User.name == user.name))
         if kept is None:
             wallet, sealed = wallets.make(home.wallet_key, random)
             kept = User(name=user.name, wallet=wallet, sealed_key=sealed)
             session.add(kept)
+        elif (kept.building, kept.public) != (user.building, user.public):
+            corrected += 1
         kept.building, kept.public = user.building, user.public
     for installation in plan.installations:
         row = session.get(Installation, installation.n)
@@ -263,21 +278,30 @@ def apply(session: Session, plan: Plan, home: Home, *, actor: str, now: int, ran
         if row is None:
             session.add(Installation(n=installation.n, **values))
             continue
-        _change(row, values, row.registered_at is not None, f"installation {installation.n}")
+        corrected += _change(row, values, row.registered_at is not None, f"installation {installation.n}")
     session.flush()
     for meter in plan.meters:
-        _apply_meter(session, meter, home)
+        corrected += _apply_meter(session, meter, home)
     session.flush()
+    added = _size(session) - before
+    if not added and not corrected:
+        return Applied(0, 0, None)
     data = {
         "installations": len(plan.installations),
         "meters": [meter_id(home.meter_salt, meter.serial).hex() for meter in plan.meters],
         "plan": plan.hash.hex(),
         "users": len(plan.users),
     }
-    return log.record_act(session, "campus_plan", actor, now, data)
+    return Applied(added, corrected, log.record_act(session, "campus_plan", actor, now, data))
 
 
-def _apply_meter(session: Session, meter: PlannedMeter, home: Home) -> None:
+def _size(session: Session) -> int:
+    """How many users, installations and meters there are."""
+    return sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in (User, Installation, Meter))
+
+
+def _apply_meter(session: Session, meter: PlannedMeter, home: Home) -> bool:
+    """Whether it was there, and is another now."""
     if session.get(Gateway, meter.gateway) is None:
         session.add(Gateway(name=meter.gateway))
         session.flush()
@@ -298,11 +322,13 @@ def _apply_meter(session: Session, meter: PlannedMeter, home: Home) -> None:
                 f"{meter.gateway}/{meter.name} is meter {other.serial} already; name {meter.serial} otherwise",
             )
         session.add(Meter(serial=meter.serial, meter_id=meter_id(home.meter_salt, meter.serial), **values))
-        return
-    _change(row, values, row.public_key is not None, f"meter {meter.serial}")
+        return False
+    return _change(row, values, row.public_key is not None, f"meter {meter.serial}")
 
 
-def _change(row: object, values: Mapping[str, object], fixed: bool, what: str) -> None:
+def _change(row: object, values: Mapping[str, object], fixed: bool, what: str) -> bool:
+    """Whether anything of it changed."""
+    changed = False
     for key, value in values.items():
         if getattr(row, key) == value:
             continue
@@ -312,3 +338,5 @@ def _change(row: object, values: Mapping[str, object], fixed: bool, what: str) -
                 "reassign it on the chain first",
             )
         setattr(row, key, value)
+        changed = True
+    return changed

@@ -80,6 +80,18 @@ class Registration:
 
         RegistrationError, or the chain client's errors (authority.chain.errors); run it again once they are cleared.
         """
+        missing = self._missing(gateway)
+        for meter, key in missing:
+            self.member(meter.user)
+            self._installation(meter.installation)
+            self._meter(meter, key)
+        return len(missing)
+
+    def missing(self, gateway: str | None = None) -> list[str]:
+        """The approved meters, GATEWAY/METER, that the chain does not have as they are: what `run` would do."""
+        return [f"{meter.gateway_name}/{meter.name}" for meter, _ in self._missing(gateway)]
+
+    def _missing(self, gateway: str | None) -> list[tuple[Meter, MeterKey]]:
         query = (
             select(Meter)
             .where(Meter.public_key.is_not(None))
@@ -92,15 +104,12 @@ class Registration:
             meters = session.scalars(query).all()
             keys = {meter.id: session.get_one(MeterKey, meter.public_key) for meter in meters}
         addresses = [programs.meter_address(meter.meter_id) for meter in meters]
-        done = 0
-        for meter, account in zip(meters, self._client.accounts_at(chain_accounts.Meter, addresses), strict=True):
-            if meter.registered_at is not None and account is not None and _is_current(account, meter):
-                continue
-            self.member(meter.user)
-            self._installation(meter.installation)
-            self._meter(meter, keys[meter.id])
-            done += 1
-        return done
+        accounts = self._client.accounts_at(chain_accounts.Meter, addresses)
+        return [
+            (meter, keys[meter.id])
+            for meter, account in zip(meters, accounts, strict=True)
+            if meter.registered_at is None or account is None or not _is_current(account, meter)
+        ]
 
     def _note(
         self, kind: str, name: str, address: Pubkey, signature: Signature | None, row: Any, **values: Any

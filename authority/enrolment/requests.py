@@ -332,12 +332,21 @@ def pending(session: Session) -> list[Enrolment]:
     )
 
 
-def find(session: Session, name: str) -> Enrolment:
-    """The enrolment with this id, or the one that waits of this gateway; NotFoundError."""
+def find(session: Session, name: str, *, decided: str | None = None) -> Enrolment:
+    """The enrolment with this id, or the one that waits of this gateway; NotFoundError.
+
+    Where none waits, the gateway's last one where that was decided so, so that a decision may be typed twice.
+    """
     found = session.get(Enrolment, name)
     if found is None:
         waiting = [enrolment for enrolment in pending(session) if enrolment.gateway_name == name]
         found = waiting[-1] if waiting else None
+    if found is None and decided is not None:
+        own = select(Enrolment).where(Enrolment.gateway_name == name).order_by(Enrolment.claim_id.desc()).limit(1)
+        if decided == enrolments.ENROLMENT_APPROVED:  # and the gateway was not shut out since
+            own = own.join(Gateway, Gateway.name == name).where(Gateway.state == metering.GATEWAY_ENROLLED)
+        last = session.scalar(own)
+        found = last if last is not None and last.state == decided else None
     if found is None:
         raise NotFoundError(f"no enrolment {name!r} waits; see: authority enrol list")
     return found

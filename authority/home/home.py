@@ -60,8 +60,7 @@ class Home:
         HomeExistsError where authority.toml is there.
         """
         path = path.resolve()
-        if (path / CONFIG_NAME).exists():
-            raise HomeExistsError(f"{path} is an authority's home already; take another directory or use it")
+        cls.require_absent(path)
         settings = settings or Settings()
         settings.check()
         (path / "keys").mkdir(parents=True, exist_ok=True)
@@ -86,6 +85,12 @@ class Home:
         home.renew_certificates(now)
         write_atomically(path / CONFIG_NAME, settings.to_toml().encode())
         return home
+
+    @staticmethod
+    def require_absent(path: Path) -> None:
+        """HomeExistsError where a home is there already."""
+        if (path / CONFIG_NAME).exists():
+            raise HomeExistsError(f"{path} is an authority's home already; take another directory or use it")
 
     @classmethod
     def open(cls, path: Path, process: str | None = None) -> Home:

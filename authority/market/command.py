@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from dataclasses import asdict, replace
 
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.market import clear_books
 from authority.market.credits import checked, issue_credits, require_within_limit
-from authority.market.policies import change_standing_order, end_standing_order, standing_orders
+from authority.market.policies import (
+    StandingOrderMissingError,
+    change_standing_order,
+    end_standing_order,
+    standing_orders,
+)
 from authority.market.prices import market_prices
 from authority.market.report import epoch_reports
 from authority.market.standing_orders import StandingOrder
@@ -40,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     setter.add_argument("--no-buy", action="store_true", help="buy nothing any more")
     setter.add_argument("--no-feed-in", action="store_true", help="feed in nothing any more")
     add_json(verbs.add_parser("list", help="all standing orders"))
-    verbs.add_parser("remove", help="stop trading for a member").add_argument("user")
+    remover = verbs.add_parser("remove", help="stop trading for a member")
+    remover.add_argument("user", help="the member's name in the campus plan")
+    for verb in (setter, remover):
+        add_acting(verb)
     credit = actions.add_parser("credit", help="issue campus credits to a member; logged")
     credit.add_argument("user", help="the member's name in the campus plan")
     credit.add_argument("amount", type=int, metavar="MICRO_CREDITS", help="1000000 is one credit")
@@ -69,9 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif arguments.verb == "set":
             _set(app, arguments)
         elif arguments.verb == "remove":
-            with app.store.write() as session:
-                end_standing_order(session, arguments.user, by=getpass.getuser(), now=app.clock())
-            print(f"{arguments.user}: no standing order any more")
+            _remove(app, arguments)
         else:
             _list(app, as_json=arguments.json)
     finally:
@@ -94,15 +99,31 @@ def _credit(app: App, arguments: argparse.Namespace) -> None:
 
 def _set(app: App, arguments: argparse.Namespace) -> None:
     order = _changed(app, arguments)
-    now, actor, prices = app.clock(), getpass.getuser(), market_prices(app)
-    with app.store.write() as session:
-        change_standing_order(session, arguments.user, order, by=actor, now=now, prices=prices)
-    print(_sentence(arguments.user, order))
+    now, dry_run, prices = app.clock(), arguments.dry_run, market_prices(app)
+    with app.store.trial() if dry_run else app.store.write() as session:
+        changed = change_standing_order(session, arguments.user, order, by=arguments.actor, now=now, prices=prices)
+    told = {"user": arguments.user, **asdict(order), "dry_run": dry_run, "changed": changed and not dry_run}
+    text = ("it would be: " if dry_run else "") + _sentence(arguments.user, order)
     if order.buy_at is not None and order.buy_at > prices.worth_up_to:
-        print(
-            f"note: wheeling comes on top of the market's price: what is bought above {prices.worth_up_to} "
-            "micro-credit per kWh costs more than the grid's",
+        told["note"] = (
+            f"wheeling comes on top of the market's price: what is bought above {prices.worth_up_to} "
+            "micro-credit per kWh costs more than the grid's"
         )
+        text += f"\nnote: {told['note']}"
+    tell(arguments, told, text)
+
+
+def _remove(app: App, arguments: argparse.Namespace) -> None:
+    """End a member's standing order; one that has none is left as it is."""
+    user, dry_run, changed = arguments.user, arguments.dry_run, True
+    try:
+        with app.store.trial() if dry_run else app.store.write() as session:
+            end_standing_order(session, user, by=arguments.actor, now=app.clock())
+    except StandingOrderMissingError:
+        changed = False
+    would = "its standing order would be removed" if changed and dry_run else "no standing order any more"
+    told = {"user": user, "dry_run": dry_run, "changed": changed and not dry_run}
+    tell(arguments, told, f"{user}: {would if changed else 'has no standing order'}")
 
 
 def _changed(app: App, arguments: argparse.Namespace) -> StandingOrder:

@@ -124,12 +124,15 @@ def set_standing_order(
 
 def change_standing_order(
     session: Session, user_name: str, order: StandingOrder, *, by: str, now: int, prices: MarketPrices
-) -> None:
+) -> bool:
     """Set a member's standing order and log the act: what commands and pages do. Raises as set_standing_order does.
 
-    An order that was paused goes on.
+    An order that was paused goes on. False where the member has just this order: nothing is logged.
     """
     log.lock(session)  # of two that are set at once the later one stays
+    before = session.get(StandingOrderPolicy, user_of(session, user_name).id)
+    if before is not None and before.paused_at is None and _order_of(before) == order:
+        return False
     set_standing_order(session, user_name, order, by=by, now=now, prices=prices)
     data = {
         "wallet": pseudonym(session, user_name),
@@ -139,6 +142,7 @@ def change_standing_order(
         "feed_in_above_wh": order.feed_in_above_wh,
     }
     log.record_act(session, "standing_order_set", by, now, data)
+    return True
 
 
 def end_standing_order(session: Session, user_name: str, *, by: str, now: int) -> None:
@@ -199,5 +203,9 @@ def standing_orders(session: Session) -> list[tuple[User, StandingOrder]]:
     rows = session.execute(
         select(User, StandingOrderPolicy).join(StandingOrderPolicy, StandingOrderPolicy.user_id == User.id)
     )
-    found = [(user, StandingOrder(row.sell_at, row.buy_at, row.reserve_wh, row.feed_in_above_wh)) for user, row in rows]
+    found = [(user, _order_of(row)) for user, row in rows]
     return sorted(found, key=lambda item: item[0].name)
+
+
+def _order_of(row: StandingOrderPolicy) -> StandingOrder:
+    return StandingOrder(row.sell_at, row.buy_at, row.reserve_wh, row.feed_in_above_wh)

@@ -13,10 +13,10 @@ from typing import Any
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.errors import ProgramError
-from authority.enrolment.closing import Step
 from authority.enrolment.names import Names
+from authority.enrolment.steps import Done, Step
 from authority.log.nameless import require_nameless
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from edge_agent.wire.command import DONE, FAILED, PENDING, add_acting, message_line, print_json
 
 Act = Callable[[Desk, argparse.Namespace], Done]

@@ -6,9 +6,8 @@ Every act looks at what is there and does what is missing, so it may be broken o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from solders.instruction import Instruction
 from solders.keypair import Keypair
@@ -18,40 +17,11 @@ from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import NotDeployedError
-from authority.enrolment.closing import Step
+from authority.enrolment.steps import Done, Step, Tell
 from authority.log import log
 
 ACTIVE, SUSPENDED, CLOSED = accounts.Status.ACTIVE, accounts.Status.SUSPENDED, accounts.Status.CLOSED
 STATUS_WORDS = {ACTIVE: "active", SUSPENDED: "suspended", CLOSED: "closed"}
-
-
-@dataclass
-class Done:
-    """What an act did, or with dry_run would do: its steps in order, and figures; complete where nothing is left."""
-
-    act: str
-    subject: str
-    dry_run: bool
-    steps: list[Step] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    changed: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Whether no step asks for anything."""
-        return not any(step.todo for step in self.steps)
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "act": self.act,
-            "subject": self.subject,
-            "dry_run": self.dry_run,
-            "changed": self.changed,
-            "complete": self.complete,
-            "steps": [{"what": step.what, "outcome": step.outcome, "todo": step.todo} for step in self.steps],
-            **self.facts,
-        }
 
 
 @dataclass
@@ -63,7 +33,7 @@ class Desk:
     actor: str
     reason: str = ""
     dry_run: bool = False
-    tell: Callable[[Step], None] = lambda step: None
+    tell: Tell = lambda step: None
 
     def begin(self, act: str, subject: str) -> Done:
         """The record of an act."""
@@ -71,10 +41,7 @@ class Desk:
 
     def note(self, done: Done, what: str, outcome: str, todo: str = "", *, changed: bool = False) -> None:
         """A step is done, would be done, or cannot be."""
-        step = Step(what, outcome, todo)
-        done.steps.append(step)
-        done.changed |= changed and not self.dry_run
-        self.tell(step)
+        done.note(Step(what, outcome, todo), self.tell, changed=changed)
 
     def log(self, kind: str, data: Mapping[str, object]) -> None:
         """Log an act of its own; data hold pseudonyms alone."""

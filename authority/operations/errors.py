@@ -45,6 +45,12 @@ class NoMapError(OperationError):
     code = "no_map"
 
 
+class NotARebaseError(OperationError):
+    """The record does not say that its registers were reset, or does not wait for a person."""
+
+    code = "not_a_rebase"
+
+
 class NotInUseError(OperationError):
     """A meter or an installation that takes no part yet."""
 

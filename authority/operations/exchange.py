@@ -17,9 +17,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from authority.enrolment import exchanges
+from authority.enrolment.steps import Done
 from authority.log import log
 from authority.operations.chain_state import full_name, held, meter_of
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from authority.operations.errors import (
     HeldReadingsError,
     ImplausibleError,

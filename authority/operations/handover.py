@@ -14,7 +14,8 @@ from solders.pubkey import Pubkey
 
 from authority.chain import programs
 from authority.chain.errors import NotDeployedError
-from authority.operations.desk import Desk, Done
+from authority.enrolment.steps import Done
+from authority.operations.desk import Desk
 from authority.operations.errors import NotProposedError, WrongKeyError
 
 LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from solders.keypair import Keypair
 
+from authority.enrolment.steps import Done
 from authority.home.errors import KeyUnreadableError
 from authority.operations import handover
 from authority.operations.command_parts import Act, add_act_options, do
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from authority.operations.members import address_of
 
 

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 
 from authority.chain import accounts, programs
 from authority.enrolment.plan import MAX_NAMEPLATE_W
+from authority.enrolment.steps import Done
 from authority.errors import OutOfRangeError
 from authority.governance.acts import NothingToChangeError
 from authority.log import log
 from authority.operations.chain_state import full_name
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from authority.operations.errors import NotInUseError
 from authority.refusals import NotFoundError
 from authority.store.metering import METER_RETIRED, Meter

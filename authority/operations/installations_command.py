@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from authority.enrolment.steps import Done
 from authority.operations import installations
 from authority.operations.command_parts import add_act_options, desk_of, do, table, time_of
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from edge_agent.wire.command import add_json
 
 EXAMPLES = """example, a larger PV plant from the first of December on:

@@ -17,6 +17,7 @@ from sqlalchemy import delete, select
 from authority.billing import credits
 from authority.chain import accounts
 from authority.enrolment import wallets
+from authority.enrolment.steps import Done
 from authority.log import log
 from authority.operations import tickets
 from authority.operations.chain_state import (
@@ -27,7 +28,7 @@ from authority.operations.chain_state import (
     meter_on_chain,
     waiting,
 )
-from authority.operations.desk import CLOSED, Desk, Done
+from authority.operations.desk import CLOSED, Desk
 from authority.operations.errors import LeftError
 from authority.operations.members import set_status
 from authority.operations.tokens import ENERGY, MOST_AT_ONCE, Holder

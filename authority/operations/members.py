@@ -14,10 +14,11 @@ from authority.chain import accounts, programs
 from authority.enrolment import wallets
 from authority.enrolment.plan import MAX_BUILDING_BYTES
 from authority.enrolment.registration import Registration
+from authority.enrolment.steps import Done
 from authority.errors import OutOfRangeError
 from authority.log import log
 from authority.operations.chain_state import MemberOnChain, full_name, member_of, member_on_chain
-from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk, Done
+from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk
 from authority.operations.errors import LeftError, NameInvalidError, NotOnChainError, WalletInvalidError
 from authority.refusals import ConflictError
 from authority.store.billing import IssuedBill

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from authority.enrolment.steps import Done
 from authority.operations import leaving, members, replacing_wallets
 from authority.operations.command_parts import Act, add_act_options, desk_of, do, show, table, time_of
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from edge_agent.wire.command import add_json
 
 EXAMPLES = """examples:

@@ -20,10 +20,11 @@ from authority.enrolment.registration import (
     Registration,
     set_status_instruction,
 )
+from authority.enrolment.steps import Done
 from authority.log import log
 from authority.operations import chain_state
 from authority.operations.chain_state import MeterOnChain, full_name, member_of, meter_of, meter_on_chain
-from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk, Done
+from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk
 from authority.operations.errors import MemberNotActiveError, NoMapError, NotInUseError, RetiredError, SetRefusedError
 from authority.store import metering
 from authority.store.metering import Frame, Meter, MeterTenure

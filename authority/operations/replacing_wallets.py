@@ -14,9 +14,10 @@ from solders.pubkey import Pubkey
 from authority.chain import programs
 from authority.enrolment import wallets
 from authority.enrolment.registration import ChainDiffersError
+from authority.enrolment.steps import Done
 from authority.log import log
 from authority.operations.chain_state import MemberOnChain
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from authority.operations.errors import NotProposedError, WalletInvalidError
 from authority.operations.members import address_of, present
 from authority.operations.tokens import CREDIT, ENERGY, Holder, built

@@ -8,22 +8,25 @@ chain, and the later ones follow it.
 from __future__ import annotations
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from authority.chain import programs
 from authority.chain.errors import ProgramError
 from authority.collector import held
 from authority.enrolment.registration import ChainDiffersError, ReadingsPendingError
+from authority.enrolment.steps import Done
 from authority.operations import chain_state
 from authority.operations.chain_state import full_name, meter_of, meter_on_chain
-from authority.operations.desk import Desk, Done
-from authority.operations.errors import NothingHeldError
+from authority.operations.desk import Desk
+from authority.operations.errors import NotARebaseError, NothingHeldError
 from authority.settlement.chain import SettlementChain
 from authority.settlement.lookup_tables import LookupTables
 from authority.store import metering
 from authority.store.metering import Frame, Meter
 from edge_agent.wire.reading import FLAG_REGISTER_RESET
 from edge_agent.wire.reading import Frame as SignedFrame
+
+ALREADY = "goes on from its new registers already"
 
 
 def reset(desk: Desk, name: str) -> Done:
@@ -68,6 +71,28 @@ def reset(desk: Desk, name: str) -> Done:
     return done
 
 
+def rebase(desk: Desk, log_index: int) -> Done:
+    """Let a meter go on from the registers of a released record that says that they were reset. NotARebaseError."""
+    done = desk.begin("rebase", f"reading {log_index}")
+    with desk.app.store.read() as session:
+        record = session.get(Frame, log_index, options=[joinedload(Frame.meter)])
+        waits = record is not None and (
+            record.chain_error is not None or record.chain_status == metering.CHAIN_CONFIRMED
+        )
+        if record is None or not waits or not record.record.flags & FLAG_REGISTER_RESET:
+            raise NotARebaseError(
+                f"leaf {log_index} is not a record that waits and says that its registers were reset; see the alerts",
+            )
+        meter = record.meter
+    if record.chain_status == metering.CHAIN_CONFIRMED:
+        desk.note(done, f"meter {full_name(meter)}", ALREADY)
+    elif desk.dry_run:
+        desk.note(done, f"meter {full_name(meter)}", "would go on from its new registers")
+    else:
+        _rebase(desk, done, meter, record)
+    return done
+
+
 def _reset_record(session: Session, meter: Meter) -> Frame | None:
     """The newest record that says so and was not carried yet, held or released."""
     waits = metering.held_back(Frame) | metering.waiting_for_the_chain(Frame)
@@ -97,7 +122,7 @@ def _rebase(desk: Desk, done: Done, meter: Meter, record: Frame) -> None:
     if on_chain is None or on_chain.state is None:
         raise ChainDiffersError(f"{name} is not on the chain yet: authority enrol register")
     if on_chain.state.hash == record.record_hash[: len(on_chain.state.hash)]:
-        desk.note(done, f"meter {name}", "goes on from its new registers already")
+        desk.note(done, f"meter {name}", ALREADY)
         return
     desk.log("meter_rebased", {"reading": record.log_index, "reason": desk.reason})
     tables = LookupTables(
@@ -108,7 +133,7 @@ def _rebase(desk: Desk, done: Done, meter: Meter, record: Frame) -> None:
     except ProgramError as error:
         if error.name != "SequenceNotRising":  # the worker's word, or another's, came first
             raise
-        desk.note(done, f"meter {name}", "goes on from its new registers already")
+        desk.note(done, f"meter {name}", ALREADY)
         return
     done.facts["signature"] = signature
     desk.note(done, f"meter {name}", "goes on from its new registers; its next span is a baseline", changed=True)

@@ -28,7 +28,8 @@ from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.chain.client import Outgoing
 from authority.chain.deploy import PROGRAM_DATA_HEADER_SIZE, ProgramDiffersError, check_program
 from authority.chain.errors import ChainError, InstructionFailedError, NotDeployedError
-from authority.operations.desk import Desk, Done
+from authority.enrolment.steps import Done
+from authority.operations.desk import Desk
 from authority.operations.errors import NotAnnouncedError, NotDueError, OtherArtifactError, WrongKeyError
 from authority.operations.handover import LOADER, upgrade_authority
 from authority.store.log import Act

@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError, ProgramError, TransactionFailedError
+from authority.enrolment.steps import Done
 from authority.errors import AuthorityError
 from authority.language.reading import marked
 from authority.log import log
 from authority.operations import replacing_wallets
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from authority.operations.errors import WalletAskedError, WalletInvalidError
 from authority.operations.members import address_of
 from authority.refusals import NotFoundError

@@ -8,8 +8,9 @@ from typing import Any
 
 import segno
 
+from authority.enrolment.steps import Done
 from authority.operations.command_parts import add_act_options, desk_of, do, table, when
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from authority.people import desk as acts
 from authority.people.roles import ROLES
 from edge_agent.wire.command import add_json

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from authority.enrolment.steps import Done
 from authority.home.home import Home
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from authority.people import invitation_mails, invitations, records, sessions
 from authority.people.errors import PersonUnknownError, RoleInvalidError
 from authority.store.persons import Person

@@ -21,6 +21,7 @@ from authority.home.settings import (
 )
 from authority.store import Store
 from edge_agent.wire.claim import fingerprint_text
+from edge_agent.wire.command import DONE, add_json, tell
 
 MAX_ORGANISATION = 64
 
@@ -55,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="SQLAlchemy URL, such as postgresql+psycopg://user@host/name (default: SQLite in the home)",
     )
+    parser.add_argument("--dry-run", action="store_true", help="find out what would be refused, and make nothing")
+    add_json(parser)
 
 
 def _check(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -84,6 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
         parameters=ParameterSettings.for_epoch(arguments.epoch_seconds),
     )
     _check(arguments, settings)
+    if arguments.dry_run:
+        Home.require_absent(arguments.home)
+        tell(
+            arguments,
+            {"home": str(arguments.home), "dry_run": True, "changed": False},
+            f"{arguments.home}: would be made",
+        )
+        return DONE
     try:
         home = Home.create(arguments.home, settings, now=system_clock())
     except OSError as error:
@@ -92,16 +103,21 @@ def run(arguments: argparse.Namespace) -> int:
             "and give it to this user",
         ) from error
     App.open(arguments.home).store.close()
-    print(f"home               {home.path}")
-    print(f"network            {home.settings.network.id}")
-    print(f"authority          {home.authority.pubkey()}")
-    print(f"operator           {home.operator.pubkey()}")
-    print(f"receipt key        {bytes(home.receipt_key.pubkey()).hex()}")
-    print(f"CA fingerprint     {fingerprint_text(certificates.fingerprint(home.ca_certificate))}")
-    print("Back up the keys/ directory now, and keep the copy apart from this machine.")
+    told = {
+        "home": str(home.path),
+        "network": home.settings.network.id,
+        "authority": str(home.authority.pubkey()),
+        "operator": str(home.operator.pubkey()),
+        "receipt key": bytes(home.receipt_key.pubkey()).hex(),
+        "CA fingerprint": fingerprint_text(certificates.fingerprint(home.ca_certificate)),
+    }
+    lines = [f"{what:<18} {value}" for what, value in told.items()]
+    lines.append("Back up the keys/ directory now, and keep the copy apart from this machine.")
     if arguments.name:
-        print(
+        lines.append(
             f"The collector listens at {home.settings.collector.host} alone until [collector] host in "
             f"{home.path / CONFIG_NAME} is the address of the gateways' network, or 0.0.0.0."
         )
-    return 0
+    values = {what.lower().replace(" ", "_"): value for what, value in told.items()}
+    tell(arguments, {**values, "dry_run": False, "changed": True}, "\n".join(lines))
+    return DONE

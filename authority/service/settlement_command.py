@@ -1,4 +1,4 @@
-"""`authority settlement`: the worker, and beside it what is done once in a while by the one process that settles."""
+"""`authority settlement`: the worker, what the one process that settles does beside it, and answers to its alerts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from authority.audit import comparing
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.measures import public_days
-from authority.operations import wallet_requests
+from authority.operations import blocked_readings, meters, reset, wallet_requests
+from authority.operations.command_parts import Act, add_act_options, do
 from authority.people import leave_requests
 from authority.rounds import rounds
 from authority.service import processes
 from authority.service.supervisor import authority_command
 from authority.settlement import command
+from edge_agent.wire.command import add_acting
 from edge_agent.wire.log import StructuredLog
-
-add_arguments = command.add_arguments
 
 LOG = StructuredLog(__name__)
 COMPARING_SECONDS = 300.0
@@ -55,6 +55,32 @@ def _compare(app: App, stop: threading.Event) -> None:
         raise ComparisonFailedError(f"it ended with {child.ended()}: authority audit compare says why")
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The worker's actions, and what a person answers to its alerts."""
+    actions = command.add_actions(parser)
+    rebase = actions.add_parser("rebase", help="let a meter go on from other registers, by its record that says so")
+    rebase.add_argument("log_index", type=int, help="the record's index in the log, as its alert names it")
+    add_act_options(rebase)
+    out = actions.add_parser(
+        "take-out", help="close a meter that was exchanged or taken out, so that its member waits for it no longer"
+    )
+    out.add_argument("meter", help="GATEWAY/METER, as the alert names it")
+    out.add_argument("--reason", required=True, help="why; it is logged, so it names no person and no building")
+    retry = actions.add_parser("retry", help="send again the readings that wait for a person, such as after a rebase")
+    for action in (out, retry):
+        add_acting(action)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the worker or one of its actions; LeaseError where another worker runs."""
+    act = _ACTS.get(arguments.action or "")
+    if act is not None:
+        return do(arguments, act)
     return command.run(arguments, beside=(wallet_requests.run, leave_requests.run, public_days.run, compare_nightly))
+
+
+_ACTS: dict[str, Act] = {
+    "rebase": lambda desk, words: reset.rebase(desk, words.log_index),
+    "take-out": lambda desk, words: meters.retire(desk, words.meter, discard=True),
+    "retry": lambda desk, _: blocked_readings.retry(desk),
+}

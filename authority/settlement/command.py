@@ -1,18 +1,15 @@
-"""`authority settlement`: run the worker, or look at and answer what it could not do."""
+"""`authority settlement`: run the worker, or look at what it could not do."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from solders.pubkey import Pubkey
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload
 
 from authority import heap
 from authority.app import App
@@ -23,54 +20,31 @@ from authority.chain.client import ChainClient
 from authority.enrolment.approvals import Registrar
 from authority.enrolment.names import Names
 from authority.enrolment.wallets import unseal
-from authority.errors import AuthorityError, MeterUnknownError
 from authority.home.clock import clock_of
-from authority.log import log
-from authority.log.nameless import require_nameless
 from authority.log.publish import publisher
 from authority.log.witness import Witness, Witnesses
-from authority.settlement import day_sums, retrying
+from authority.settlement import day_sums
 from authority.settlement.chain import SettlementChain
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.store.lease import Lease
-from authority.store.metering import METER_RETIRED, Frame, Meter
 from authority.store.settlement import Alert
 from edge_agent.wire.command import add_json, print_json
-from edge_agent.wire.reading import FLAG_REGISTER_RESET
-from edge_agent.wire.reading import Frame as SignedFrame
 
 LEASE = "settlement"
 Beside = Callable[[App, Callable[[], ChainClient], threading.Event], None]
 """What runs beside the worker until the event is set, with clients of its own."""
 
 
-class SettlementError(AuthorityError):
-    """What a person asked of the settlement worker cannot be done."""
-
-
-class NotARebaseError(SettlementError):
-    """The record does not say that its registers were reset, or does not wait for a person."""
-
-    code = "not_a_rebase"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Without an action the worker runs until it is told to stop."""
+def add_actions(parser: argparse.ArgumentParser) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    """What the worker does and what it could not do. Without an action it runs until it is told to stop."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("run", help="run the worker until SIGTERM (the default)")
     actions.add_parser("once", help="do all that can be done now, and stop")
     alerts = actions.add_parser("alerts", help="what could not be done, and why")
     alerts.add_argument("--all", action="store_true", help="also what has gone away")
     add_json(alerts)
-    rebase = actions.add_parser("rebase", help="let a meter go on from other registers, by its record that says so")
-    rebase.add_argument("log_index", type=int, help="the record's index in the log, as its alert names it")
-    out = actions.add_parser(
-        "take-out", help="close a meter that was exchanged or taken out, so that its member waits for it no longer"
-    )
-    out.add_argument("meter", help="GATEWAY/METER, as the alert names it")
-    out.add_argument("--reason", required=True, help="why; it is logged, so it names no person and no building")
-    actions.add_parser("retry", help="send again the readings that wait for a person, such as after a rebase")
+    return actions
 
 
 def run(arguments: argparse.Namespace, beside: Sequence[Beside] = ()) -> int:
@@ -80,12 +54,6 @@ def run(arguments: argparse.Namespace, beside: Sequence[Beside] = ()) -> int:
     try:
         if arguments.action == "alerts":
             _alerts(app, everything=arguments.all, as_json=arguments.json)
-        elif arguments.action == "retry":
-            _retry(app)
-        elif arguments.action == "rebase":
-            _rebase(app, arguments.log_index)
-        elif arguments.action == "take-out":
-            _take_out(app, arguments.meter, arguments.reason)
         else:
             _work(app, beside, once=arguments.action == "once")
     finally:
@@ -175,38 +143,3 @@ def _as_json(alert: Alert, names: Names) -> dict[str, str | int | None]:
         "last_at": alert.last_at,
         "resolved_at": alert.resolved_at,
     }
-
-
-def _retry(app: App) -> None:
-    indexes = retrying.retry(app.store, actor=getpass.getuser(), now=app.clock())
-    print(f"{len(indexes)} readings go to the chain again")
-
-
-def _rebase(app: App, log_index: int) -> None:
-    with app.store.write() as session:
-        frame = session.get(Frame, log_index)
-        if frame is None or frame.chain_error is None or not frame.record.flags & FLAG_REGISTER_RESET:
-            raise NotARebaseError(
-                f"leaf {log_index} is not a record that waits and says that its registers were reset; see the alerts",
-            )
-        signed, meter_id = SignedFrame.from_bytes(frame.frame), frame.meter.meter_id
-        log.record_act(session, "meter_rebased", getpass.getuser(), app.clock(), {"reading": log_index})
-    signature = chain_for(app).rebase(meter_id, signed)
-    print(f"the meter goes on from its new registers; its next span is a baseline ({signature})")
-
-
-def _take_out(app: App, name: str, reason: str) -> None:
-    gateway, _, meter_name = name.partition("/")
-    with app.store.write() as session:
-        require_nameless(session, reason)
-        meter = session.scalar(
-            select(Meter).where(Meter.gateway_name == gateway, Meter.name == meter_name).options(joinedload(Meter.user))
-        )
-        if meter is None or meter.registered_at is None:
-            raise MeterUnknownError(f"there is no meter {name} on the chain; see: authority enrol list")
-        meter.state = METER_RETIRED
-        data = {"meter_id": meter.meter_id.hex(), "reason": reason}
-        log.record_act(session, "meter_taken_out", getpass.getuser(), app.clock(), data)
-        meter_id, wallet = meter.meter_id, Pubkey.from_string(meter.user.wallet)
-    signature = chain_for(app).close_meter(meter_id, wallet)
-    print(f"{name} is closed: what it drew is settled by itself, and its member goes on without it ({signature})")

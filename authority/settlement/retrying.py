@@ -21,9 +21,9 @@ def waiting(session: Session) -> list[tuple[int, str]]:
     return sorted((index, str(error)) for index, error in session.execute(query))
 
 
-def retry(store: Store, *, actor: str, now: int) -> list[int]:
-    """Send them again; their log entries. Logged where there are any."""
-    with store.write() as session:
+def retry(store: Store, *, actor: str, now: int, dry_run: bool = False) -> list[int]:
+    """Send them again, or with dry_run see which those would be; their log entries. Logged where there are any."""
+    with store.trial() if dry_run else store.write() as session:
         indexes = [index for index, _ in waiting(session)]
         if indexes:
             session.execute(update(Frame).where(blocked()).values(chain_error=None))

@@ -148,6 +148,15 @@ class Store:
             yield session
 
     @contextmanager
+    def trial(self) -> Iterator[Session]:
+        """A session that writes as `write`'s does, and all of it is undone at its end: what a dry run does."""
+        with self._writers() as session, session.begin():
+            yield session
+            session.flush()
+            session.expunge_all()  # its objects stay readable, as those of any other session
+            session.rollback()
+
+    @contextmanager
     def together(self) -> Iterator[None]:
         """Make one transaction of all that this store reads and writes in the block; durable when the block ends.
 

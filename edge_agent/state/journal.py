@@ -544,17 +544,19 @@ class Journal:
                 "UPDATE meter SET stop_code = ?, stop_reason = ? WHERE public_key = ?", (code, reason, public_key)
             )
 
-    def allow_reset(self, public_key: bytes) -> MeterState:
+    def allow_reset(self, public_key: bytes, *, dry_run: bool = False) -> MeterState:
         """Let a meter that stopped with `needs_rebase` go on: its next record may say that its registers were reset.
 
-        The wish is spent by that record, or by any other that the meter signs first. Returns what was so before;
+        The wish is spent by that record, or by any other that the meter signs first. Returns what was so before
+        (with dry_run that alone);
         NotStoppedError where the meter has not stopped for that reason. KeyError for a key never added.
         """
         with self._transaction() as connection:
             state = self.meter(public_key)
             if state.stop_code != NEEDS_REBASE:
                 raise NotStoppedError("its registers have not fallen: there is nothing to reset")
-            connection.execute("UPDATE meter SET rebase = 1 WHERE public_key = ?", (public_key,))
+            if not dry_run:
+                connection.execute("UPDATE meter SET rebase = 1 WHERE public_key = ?", (public_key,))
         return state
 
     def refused(self, public_key: bytes) -> list[tuple[int, str]]:

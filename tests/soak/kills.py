@@ -43,7 +43,7 @@ from authority.app import App  # noqa: E402
 from authority.audit.conservation import conservation  # noqa: E402
 from authority.chain import accounts, programs  # noqa: E402
 from authority.chain.client import ChainClient  # noqa: E402
-from authority.demo import agave, campus  # noqa: E402
+from authority.demo import agave, campus, orchestrator  # noqa: E402
 from authority.demo.children import Child, Children  # noqa: E402
 from authority.demo.orchestrator import SERVICE, VALIDATOR, Demo, command  # noqa: E402
 from authority.demo.playback import Playback  # noqa: E402
@@ -120,8 +120,8 @@ class Kept(Children):
         """Start again what has ended for long enough."""
         now = time.monotonic()
         for name, child in list(self.by_name.items()):
-            if child.may_end or child.process.poll() is None:
-                continue
+            if child.may_end or child not in self._running or child.process.poll() is None:
+                continue  # it has done its work, or it runs
             if now < self.down_until.setdefault(name, now + AGAIN_SECONDS):
                 continue
             del self.down_until[name]
@@ -468,7 +468,7 @@ def main() -> int:
     words = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before it was done"))
     verdict, began = Verdict(), time.monotonic()
-    agave.READY_SECONDS = START_SECONDS
+    agave.READY_SECONDS = orchestrator.READY_SECONDS = START_SECONDS
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         sys.exit("PostgreSQL's server programs are not installed")

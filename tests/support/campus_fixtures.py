@@ -143,6 +143,15 @@ def agave_campus(tmp_path: Path, start_agave: Callable[..., Any]) -> Iterator[Ca
 
 
 @pytest.fixture
+def small_agave_campus(tmp_path: Path, start_agave: Callable[..., Any]) -> Iterator[Campus]:
+    """The same with one member, one meter, small books and epochs of 20 s: what an upgrade needs."""
+    wall, plan = RealWall(), Campus.PLAN[6:7]
+    made = Campus(tmp_path, lambda home, _: Agave(start_agave, home), wall, 20, plan=plan, orders_per_side=16)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def proxy(campus: Campus) -> Iterator[Callable[[Callable[[dict[str, Any]], Any]], Proxy]]:
     """Makes proxies before the campus's validator."""
     made: list[Proxy] = []

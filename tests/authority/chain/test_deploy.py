@@ -45,7 +45,11 @@ DEPLOYMENT = Deployment(b"\x01\x02\x03\x04\x05\x06\x07\x08", 900, dataclasses.as
 class TestDeploy:
     def test_initializes_all_once(self, client: ChainClient, payer: Keypair, upgrade_authority: Keypair) -> None:
         said: list[str] = []
+        before = client.signatures(config_address())
+        tried = deploy(client, DEPLOYMENT, authority=upgrade_authority, operator=payer, dry_run=True)
+        assert client.signatures(config_address()) == before
         done = deploy(client, DEPLOYMENT, authority=upgrade_authority, operator=payer, report=said.append)
+        assert tried == done
         assert done in (STEPS, [])  # another test of the session may have come first
         assert deploy(client, DEPLOYMENT, authority=upgrade_authority, operator=payer) == []
         assert len(said) == 1 + len(STEPS)

@@ -55,7 +55,7 @@ installation = 2
 """
 
 
-def apply(app: App, text: str, now: int = 1) -> int:
+def apply(app: App, text: str, now: int = 1) -> plan.Applied:
     with app.store.write() as session:
         return plan.apply(session, plan.parse(text.encode()), app.home, actor="operator", now=now, random=os.urandom)
 
@@ -74,7 +74,7 @@ def test_a_plan_becomes_users_installations_gateways_and_meters(app: App) -> Non
             ("load", "load", "none", "expected"),
             ("solar", "generation", "solar", "expected"),
         ]
-        logged = session.get(Act, act)
+        logged = session.get(Act, act.act)
         assert logged is not None
         assert (logged.kind, logged.data["users"]) == ("campus_plan", 1)
         assert "Dormitory" not in str(logged.data)  # who owns a wallet is not the log's business

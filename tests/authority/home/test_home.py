@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import stat
 import tomllib
@@ -143,12 +144,19 @@ def test_certificates_make_a_tls_context_and_are_renewed_for_new_names(tmp_path:
 def test_init_prints_what_the_operator_needs_and_says_no_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert main(["init", "--home", str(tmp_path / "h"), "--epoch-seconds", "20", "--dry-run"]) == 0
+    assert not (tmp_path / "h").exists()
     assert main(["init", "--home", str(tmp_path / "h"), "--epoch-seconds", "20"]) == 0
     home = Home.open(tmp_path / "h")
     assert home.settings.epoch.seconds == 20
     assert home.settings.network.id in capsys.readouterr().out
-    assert main(["init", "--home", str(tmp_path / "h")]) == 1
-    assert "home_exists" in capsys.readouterr().err
+    for words in ([], ["--dry-run"]):
+        assert main(["init", "--home", str(tmp_path / "h"), *words]) == 1
+        assert "home_exists" in capsys.readouterr().err
+    assert main(["init", "--home", str(tmp_path / "other"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["operator"] == str(Home.open(tmp_path / "other").operator.pubkey())
+    assert told["changed"] is True
 
 
 def test_the_operators_page_explains_every_key() -> None:

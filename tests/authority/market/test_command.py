@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from sqlalchemy import select
 
 from authority.app import App
 from authority.cli import main
 from authority.home.home import Home
 from authority.log import log
 from authority.settlement.journal import Journal
+from authority.store.log import Act
 from authority.store.people import User
 
 
@@ -40,6 +44,32 @@ def test_standing_orders_are_set_listed_and_removed(home, capsys):
         leaves = [log.leaf(session, index) for index in range(2)]
     app.store.close()
     assert all(b'"wallet":"w1"' in leaf and b"North Hall" not in leaf for leaf in leaves)  # the log cannot forget
+
+
+def test_each_act_can_be_tried_first_and_typed_twice_does_no_more(home, capsys):
+    def run(*words):
+        assert main(["market", "--home", str(home), "standing-order", *words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    setting = ("set", "North Hall", "--sell-at", "120000")
+    assert run(*setting, "--dry-run")["changed"] is False
+    assert run("list") == []
+    told = run(*setting, "--actor", "board")
+    assert (told["user"], told["sell_at"], told["changed"]) == ("North Hall", 120_000, True)
+    assert run(*setting)["changed"] is False
+    assert len(run("list")) == 1
+    removing = ("remove", "North Hall")
+    assert run(*removing, "--dry-run") == {"user": "North Hall", "dry_run": True, "changed": False}
+    assert len(run("list")) == 1
+    assert [run(*removing)["changed"] for _ in range(2)] == [True, False]
+    app = App.open(home)
+    with app.store.read() as session:
+        logged = [(act.kind, act.actor) for act in session.scalars(select(Act).order_by(Act.log_index))]
+    app.store.close()
+    assert [kind for kind, _ in logged] == ["standing_order_set", "standing_order_removed"]
+    assert logged[0][1] == "board"
+    assert main(["market", "--home", str(home), "standing-order", "remove", "East Hall"]) == 1
+    assert "user_unknown" in capsys.readouterr().err
 
 
 @pytest.mark.finding("ops-23")

@@ -1,22 +1,25 @@
 """Agave under the watchdog, killed again and again: slots come back each time, and at the end the audit holds.
 
-It runs where AGAVE_KILLS says how often: 20 for the proof. Minutes pass on a busy machine, so it is not in every suite.
+The kills run where AGAVE_KILLS says how often: 20 for the proof. Minutes pass on a busy machine, so they are not in
+every suite.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from agave_validator import AgaveUnavailableError
+from agave_validator import AgaveUnavailableError, agave_binary
 from recovery_campus import RecoveryCampus, audited, command
 from watched_agave import WatchedAgave
 from whole_campus import RealWall
 
+from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 
 KILLS = int(os.environ.get("AGAVE_KILLS", "0"))
@@ -80,3 +83,41 @@ def test_agave_is_killed_and_the_campus_loses_nothing(
     minted = sum(campus.energy(name).minted for name in "AB")
     assert minted == 3_500 * (KILLS + 1)
     audited(campus, capsys)
+
+
+@pytest.mark.agave
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_another_binary_goes_on_with_the_ledger(
+    campus: RecoveryCampus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The unit is stopped, the binary exchanged, the unit started: accounts, history and the audit go on."""
+    validator = campus.validator
+    campus.start_market()
+    worker = campus.worker()
+    campus.read_all(campus.next_epoch(), moving=False)
+    patiently(worker.settle_down)
+    last = campus.next_epoch()
+    campus.read_all(last)
+    patiently(worker.settle_down)
+    before = validator.slot
+    validator.stop()
+    newer = tmp_path / "newer/solana-test-validator"
+    newer.parent.mkdir()
+    shutil.copy(agave_binary(), newer)
+    validator.program = newer
+    validator.start()
+    validator.rises_from(before)
+    campus.save_validator()
+    campus.client = ChainClient(validator.url, attempts=4)
+    worker = campus.worker()
+    # The gateways read each boundary that passed meanwhile. One reading after all of them would span more epochs than
+    # `netting_epochs`, and mint nothing.
+    now = campus.next_epoch()
+    for boundary in range(last + campus.epoch_seconds, now, campus.epoch_seconds):
+        campus.read_all(boundary, moving=False)
+    campus.read_all(now)
+    patiently(worker.settle_down, 300)
+    assert sum(campus.energy(name).minted for name in "AB") == 2 * 3_500
+    audited(campus, capsys)
+    assert command(campus, capsys, "recover", "show")[0] == 0

@@ -179,7 +179,7 @@ def test_a_held_reading_that_is_released_too_late_is_passed_over(campus):
     assert campus.energy("C").withdrawn == 600
 
 
-def test_a_reset_register_waits_for_a_person(campus, capsys):
+def test_a_reset_register_waits_for_a_person(campus, capsys, run):
     worker = campus.worker()
     campus.run_epoch(worker, moving=False)
     boundary = campus.next_epoch()
@@ -202,8 +202,17 @@ def test_a_reset_register_waits_for_a_person(campus, capsys):
     assert error in printed
     index = printed.partition(":")[0].removeprefix("reading ")
     assert main([*settlement, "rebase", "0"]) == 1
-    assert main([*settlement, "rebase", index]) == 0
+    assert run("settlement", "retry", "--dry-run")["readings"] == [int(index)]
+    assert statuses(campus, "D.load")[-1][1] is not None
+    assert run("settlement", "retry")["changed"] is True
+    assert run("settlement", "retry")["changed"] is False  # nothing is left that waits for a person
     worker.settle_down()
+    assert alerts(campus) == {(error, True)}  # sent again, and refused as before
+    tried = run("settlement", "rebase", index, "--dry-run")
+    assert (tried["changed"], tried["steps"][0]["outcome"]) == (False, "would go on from its new registers")
+    assert [run("settlement", "rebase", index)["changed"] for _ in range(2)] == [True, False]
+    worker.settle_down()
+    assert run("settlement", "rebase", index)["changed"] is False
     assert statuses(campus, "D.load")[-1] == ("confirmed", None)
     assert alerts(campus) == {(error, False)}
     assert (campus.energy("D").withdrawn, campus.energy("D").boundary) == (0, boundary)

@@ -179,7 +179,10 @@ def test_a_register_that_falls_stops_its_meter(bench):
     bench.restart()
     bench.settle()
     assert bench.errors("solar")["reading"] == "needs_rebase"
+    assert allow_reset(bench.config, "solar", dry_run=True).changed is False
+    assert bench.journal.meter(bench.keys["solar"].public_key).rebase is False
     assert allow_reset(bench.config, "solar").last_end == bench.log()[0].interval_end
+    assert allow_reset(bench.config, "solar").changed is False
     bench.restart()  # what a person said is durable
     bench.settle()
     bench.forward(900)
