@@ -42,7 +42,7 @@ def text(answer: Any) -> str:
 
 
 def test_a_member_leaves_and_may_return_until_it_is_carried_out(tmp_path: Path) -> None:
-    with opened(tmp_path, epochs=1, members="AC", trades=True) as site:
+    with opened(tmp_path, epochs=2, members="AC", trades=True) as site:
         campus = site.campus
         app, worker, url = campus.app, campus.worker(), "/account/leave"
         _, operator, form = sign_in(app, site.flask, OPERATOR)
@@ -76,7 +76,7 @@ def test_a_member_leaves_and_may_return_until_it_is_carried_out(tmp_path: Path) 
         decide(1, act="approve")
         decide(1, act="approve")
         assert carry_out() == 0
-        assert "gw_a/solar is still A's" in text(operator.get("/op/leaving"))
+        assert "w_a/solar is still A's" in text(operator.get("/op/leaving"))
         assert "until something is done first" in waits()[0]
         with app.store.read() as session:
             user = session.scalars(select(User).where(User.name == "A")).one()
