@@ -42,7 +42,7 @@ def text(answer: Any) -> str:
 
 
 def test_a_member_leaves_and_may_return_until_it_is_carried_out(tmp_path: Path) -> None:
-    with opened(tmp_path, epochs=2, members="AC", trades=True) as site:
+    with opened(tmp_path, epochs=2, members="ABCD", trades=True) as site:
         campus = site.campus
         app, worker, url = campus.app, campus.worker(), "/account/leave"
         _, operator, form = sign_in(app, site.flask, OPERATOR)
