@@ -20,6 +20,7 @@ from authority.audit.conservation import conservation
 from authority.chain.client import ChainClient
 from authority.cli import main
 from authority.people import leave_requests, records, sessions
+from authority.people.errors import SamePersonError
 from authority.people.roles import DELEGATE, MEMBER, OPERATOR
 from authority.status import judgement
 from authority.status.facts import gather
@@ -178,6 +179,8 @@ def test_an_operator_refuses_with_a_reason_that_the_person_reads(site: PeopleSit
     shown = text(operator.get("/op/leaving"))
     assert "Ends the account Dormitory A" in shown
     assert "is given up" in shown
+    with pytest.raises(SamePersonError):
+        leave_requests.approve(site.app, 1, actor=site.people[MEMBER].pseudonym)
     named = operator.post("/op/leaving/1", data=site.form(OPERATOR, act="refuse", reason="Dormitory A stays"))
     assert named.status_code == 400
     operator.post("/op/leaving/1", data=site.form(OPERATOR, act="refuse", reason="the lease goes on"))
