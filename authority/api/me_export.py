@@ -104,7 +104,7 @@ class Exports:
             )  # fmt: skip
             assert child.stdout is not None  # noqa: S101
             try:
-                while data := child.stdout.read1(CHUNK):
+                while data := os.read(child.stdout.fileno(), CHUNK):
                     yield data
                 if child.wait() != 0:
                     LOG.warning("an export was not made to its end", status=child.returncode)

@@ -28,7 +28,7 @@ from authority.market import policies
 from authority.operations import leaving
 from authority.operations.desk import Desk
 from authority.people import records, sessions
-from authority.people.errors import LeaveRefusedError, SignInAgainError
+from authority.people.errors import LeaveRefusedError, SamePersonError, SignInAgainError
 from authority.people.roles import MEMBER, OF_THE_DEPARTMENT, Principal
 from authority.refusals import NotFoundError
 from authority.rounds import rounds
@@ -159,7 +159,10 @@ def _end(app: App, session: Session, row: LeaveRequest, state: str, actor: str, 
 
 
 def approve(app: App, number: int, *, actor: str) -> bool:
-    """An operator approves a request; whether that is new. LeaveRefusedError where it has ended; NotFoundError."""
+    """An operator approves a request; whether that is new. LeaveRefusedError where it has ended; NotFoundError.
+
+    SamePersonError for who asked for it itself, and has become an operator since.
+    """
     with app.store.write() as session:
         log.lock(session)
         row = _found(session, number)
@@ -167,6 +170,8 @@ def approve(app: App, number: int, *, actor: str) -> bool:
             return False
         if row.state != WAITING:
             raise LeaveRefusedError("this request has ended already")
+        if session.get_one(Person, row.person_id).pseudonym == actor:
+            raise SamePersonError
         row.state, row.decided_by, row.decided_at = APPROVED, actor, app.clock()
         _log(app, session, "leave_approved", actor, row, {})
         return True

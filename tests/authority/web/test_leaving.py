@@ -20,6 +20,7 @@ from authority.audit.conservation import conservation
 from authority.chain.client import ChainClient
 from authority.cli import main
 from authority.people import leave_requests, records, sessions
+from authority.people.errors import SamePersonError
 from authority.people.roles import DELEGATE, MEMBER, OPERATOR
 from authority.status import judgement
 from authority.status.facts import gather
@@ -42,7 +43,7 @@ def text(answer: Any) -> str:
 
 
 def test_a_member_leaves_and_may_return_until_it_is_carried_out(tmp_path: Path) -> None:
-    with opened(tmp_path, epochs=1, members="AC", trades=True) as site:
+    with opened(tmp_path, epochs=2, members="ABCD", trades=True) as site:
         campus = site.campus
         app, worker, url = campus.app, campus.worker(), "/account/leave"
         _, operator, form = sign_in(app, site.flask, OPERATOR)
@@ -76,7 +77,7 @@ def test_a_member_leaves_and_may_return_until_it_is_carried_out(tmp_path: Path) 
         decide(1, act="approve")
         decide(1, act="approve")
         assert carry_out() == 0
-        assert "gw_a/solar is still A's" in text(operator.get("/op/leaving"))
+        assert "w_a/solar is still A's" in text(operator.get("/op/leaving"))
         assert "until something is done first" in waits()[0]
         with app.store.read() as session:
             user = session.scalars(select(User).where(User.name == "A")).one()
@@ -178,6 +179,8 @@ def test_an_operator_refuses_with_a_reason_that_the_person_reads(site: PeopleSit
     shown = text(operator.get("/op/leaving"))
     assert "Ends the account Dormitory A" in shown
     assert "is given up" in shown
+    with pytest.raises(SamePersonError):
+        leave_requests.approve(site.app, 1, actor=site.people[MEMBER].pseudonym)
     named = operator.post("/op/leaving/1", data=site.form(OPERATOR, act="refuse", reason="Dormitory A stays"))
     assert named.status_code == 400
     operator.post("/op/leaving/1", data=site.form(OPERATOR, act="refuse", reason="the lease goes on"))
