@@ -25,6 +25,8 @@ from authority.store.persons import (
     PersonSession,
     ProgramToken,
     ProofLink,
+    Webhook,
+    WebhookDelivery,
 )
 
 MAX_TEXT = 128
@@ -41,6 +43,8 @@ _OWNED = (
     OidcLink,
     ProofLink,
     BillMail,
+    WebhookDelivery,
+    Webhook,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me, me_certificates, me_transfers, me_wallet, openadr
+from authority.api import me, me_certificates, me_transfers, me_wallet, me_webhooks, openadr
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     approval_pages,
@@ -21,6 +21,7 @@ from authority.web import (
     people_pages,
     treasurer_pages,
     wallet_pages,
+    webhook_pages,
 )
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
@@ -65,6 +66,8 @@ RULES: Mapping[str, Rule] = {
     **me_wallet.RULES,
     **me_transfers.RULES,
     **me_certificates.RULES,
+    **me_webhooks.RULES,
+    **webhook_pages.RULES,
     **certificate_pages.RULES,
     **openadr.RULES,
     **wallet_pages.RULES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
-from authority.api import gate, me, me_certificates, me_transfers, me_wallet, openadr
+from authority.api import gate, me, me_certificates, me_transfers, me_wallet, me_webhooks, openadr
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.certificates import MemberCertificates
 from authority.api.feed import CampusFeed, TooManyStreamsError
@@ -42,6 +42,7 @@ from authority.language.reading import ENGLISH, said
 from authority.market.open_book import OpenBook
 from authority.people.errors import TooOftenError
 from authority.people.oidc import Provider
+from authority.people.outside import Outside
 from authority.people.sessions import form_token
 from authority.problems import problem
 from authority.refusals import MalformedError
@@ -68,6 +69,7 @@ from authority.web import (
     reference,
     treasurer_pages,
     wallet_pages,
+    webhook_pages,
 )
 from authority.web.health import Health
 from authority.web.health import blueprint as health_blueprint
@@ -258,10 +260,11 @@ class _StoredInteger(IntegerConverter):
 
 @dataclass(frozen=True)
 class People:
-    """What people who sign in need: the opened authority, and chain clients, one for each question."""
+    """What people who sign in need: the opened authority, chain clients, one for each question, and the way out."""
 
     app: App
     client: Callable[[], ChainClient]
+    outside: Outside = field(default_factory=Outside)
 
 
 def _add_people(app: APIFlask, people: People) -> None:
@@ -297,6 +300,9 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(me_certificates.blueprint(people.app, certificates))
     app.register_blueprint(certificate_pages.blueprint(people.app, members, certificates))
     app.register_blueprint(certificate_pages.public_blueprint(members, certificates))
+    hooks = me_webhooks.Webhooks(people.app, people.outside)
+    app.register_blueprint(me_webhooks.blueprint(hooks))
+    app.register_blueprint(webhook_pages.blueprint(hooks))
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))

@@ -45,6 +45,7 @@ VALUES = {
     "proposal": "x",
     "object_id": "x",
     "code": "x",
+    "hook": "x",
 }
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
@@ -55,6 +56,8 @@ OPEN_TO = {
     "wallet": {MEMBER},
     "wallet.own": {MEMBER, DELEGATE},
     "openadr": {*ROLES, "nobody"},
+    "me_webhooks": {MEMBER},
+    "webhooks": {MEMBER},
     "me_certificates": {MEMBER, DELEGATE},
     "my_certificates": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
