@@ -67,7 +67,7 @@ def blueprint(app: App, certificates: MemberCertificates) -> APIBlueprint:
         return asdict(certificates.listed(gate.own_member(app, "bills"), link, query["cursor"]))
 
     @me.get("/<int:number>")
-    @me.output(schema_of(CertificateView), description="The certificate.", example=EXAMPLE)
+    @me.output(schema_of(CertificateView), description="The certificate.")
     @me.doc(summary="One certificate, by its bill's number", responses=NOT_YOURS)
     def one(number: int) -> dict[str, Any]:
         return asdict(certificates.one(gate.own_member(app, "bills"), number, link))

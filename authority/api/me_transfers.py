@@ -116,7 +116,7 @@ def blueprint(app: App, by_hand: HandTransfers) -> APIBlueprint:
     @me.post("/transfers")
     @me.input(KeyInput, location="headers", arg_name="header")
     @me.input(TransferInput, arg_name="given", example=EXAMPLE)
-    @me.output(schema_of(GivenTransfer), status_code=202, description="It is kept.", example=EXAMPLE_GIVEN)
+    @me.output(schema_of(GivenTransfer), status_code=202, description="It is kept.")
     @me.doc(
         summary="Move tokens or credits between wallet and market, or give them to a member",
         description="Settlement signs and carries it out, once. A gift can be taken back until then, for some minutes.",

@@ -103,7 +103,7 @@ class WebSettings:
 
     threads serve requests; `streams` more are kept for event streams. notice is a sentence at the top of every page.
     origin is how people reach the pages, such as https://energy.campus.example; empty: nobody signs in but from this
-    machine.
+    machine. webhooks: whether members' programs are told of events, at public addresses that members name.
     """
 
     host: str = "127.0.0.1"
@@ -112,6 +112,7 @@ class WebSettings:
     streams: int = 32
     notice: str = ""
     origin: str = ""
+    webhooks: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from edge_agent.wire.command import DONE, FAILED, PROBLEMS, add_json, print_json
 
 DESCRIPTION = (
     "Who is told is in authority.toml, [alerts]: mail_to, webhook_url. `authority serve` runs `authority alerts run` "
-    "where one of them is set, or mail_from, from which the treasurer's bills are mailed. Alerts name no person."
+    "where one of them is set, or mail_from, from which the treasurer's bills are mailed, or [web] webhooks. Alerts "
+    "name no person."
 )
 
 
@@ -39,15 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
     home = Home.open(arguments.home, "alerts")
     if arguments.action == "show":
         return _show(home, arguments.json)
-    to, mails_bills = channels(home), home.settings.alerts.mails_bills
-    if not to and (arguments.action == "test" or not mails_bills):
+    to, posts = channels(home), home.settings.alerts.mails_bills or home.settings.web.webhooks
+    if not to and (arguments.action == "test" or not posts):
         raise NoChannelError(
             "nobody is told of anything: set mail_to and mail_from, or webhook_url, in authority.toml, [alerts]"
         )
     if arguments.action == "test":
         return _test(home, arguments.json)
     looking = CampusLook(home.path)
-    post = Post(home) if mails_bills else None
+    post = Post(home) if posts else None
     watcher = Watcher(home, to, looking, also=post)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watcher.stop.set())

@@ -215,3 +215,30 @@ class ProofLinkUnknownError(PeopleError):
 
     def __init__(self) -> None:
         super().__init__("this link is wrong, ended or too old; ask who gave it to you for a new one")
+
+
+class AddressRefusedError(PeopleError):
+    """An address to which nothing is sent: not https, unknown, or of a private network."""
+
+    code = "address_refused"
+
+
+class NotTakenError(PeopleError):
+    """A webhook's receiver did not take a message."""
+
+    code = "webhook_not_taken"
+
+
+class WebhookInvalidError(PeopleError):
+    """A webhook without an event, or one too many."""
+
+    code = "webhook_invalid"
+
+
+class WebhookUnknownError(PeopleError):
+    """There is no such webhook of this person."""
+
+    code = "webhook_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("you have no such webhook")

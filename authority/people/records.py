@@ -30,6 +30,8 @@ from authority.store.persons import (
     PersonSession,
     ProgramToken,
     ProofLink,
+    Webhook,
+    WebhookDelivery,
 )
 
 MAX_TEXT = 128
@@ -51,6 +53,8 @@ _OWNED = (
     NoticeState,
     NoticeMail,
     TicketWords,
+    WebhookDelivery,
+    Webhook,
 )
 
 

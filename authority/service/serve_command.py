@@ -44,7 +44,7 @@ def programs(home: Home, without: list[str], more: Sequence[str] = ()) -> list[P
     if not home.settings.validator.embedded and "validator" in wanted:
         wanted.remove("validator")
     alerts = home.settings.alerts
-    if not (alerts.channels or alerts.mails_bills) and "alerts" in wanted:
+    if not (alerts.channels or alerts.mails_bills or home.settings.web.webhooks) and "alerts" in wanted:
         wanted.remove("alerts")
     settings = home.settings
     ready: dict[str, Callable[[], bool]] = {"validator": partial(_answers, home.rpc_url)}

@@ -3,7 +3,8 @@
 `Store.open(url)` migrates and opens. Read the models where you need them:
 - authority.store.people: User, WalletRequest, Installation
 - authority.store.persons: Person, PersonRole, Invitation, Passkey, PersonSession, ProgramToken, ProofLink, LoggedRead,
-  Proposal, LeaveRequest, NoticeChoice, NoticeState, NoticeMail
+  Proposal, LeaveRequest, NoticeChoice, NoticeState, NoticeMail,
+  Webhook, WebhookDelivery
 - authority.store.metering: Gateway, Meter, MeterTenure, MeterKey, Frame, ParkedFrame, Incident, LivePower
 - authority.store.enrolments: Claim, Enrolment, EnrolmentMeter
 - authority.store.log: LogState, LogLeaf, LogTile, Checkpoint, Act

@@ -6,7 +6,7 @@ lets nobody in.
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from authority.store.base import Base, BigInt, CanonicalJson, Hash, Name, Seconds
@@ -317,3 +317,50 @@ class Proposal(Base):
     approved_at: Mapped[Seconds | None]
     ended_by: Mapped[str | None] = mapped_column(String(64))
     ended_at: Mapped[Seconds | None]
+
+
+class Webhook(Base):
+    """Where a person's program is told of events of its member, and with which secret the messages are signed.
+
+    The secret is kept, for every message is signed with it; it opens nothing here. events are words with a space
+    between them. What is told comes after bill_after (a bill's number) and epoch_after. stopped_at: nothing was taken
+    for so long that nothing is sent any more.
+    """
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    url: Mapped[str] = mapped_column(String(512))
+    events: Mapped[str] = mapped_column(String(255))
+    secret: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[Seconds]
+    bill_after: Mapped[BigInt]
+    epoch_after: Mapped[BigInt]
+    stopped_at: Mapped[Seconds | None]
+
+
+class WebhookDelivery(Base):
+    """One message to a webhook; subject makes it one of its own there. state: waiting, delivered or given_up.
+
+    body is what is posted. next_at: when it is tried (again); told: why the last try failed.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        UniqueConstraint("webhook_id", "subject"),
+        Index("ix_webhook_deliveries_state_next_at", "state", "next_at"),
+        Index("ix_webhook_deliveries_webhook_id_id", "webhook_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    event: Mapped[Name]
+    subject: Mapped[str] = mapped_column(String(128))
+    body: Mapped[str]
+    state: Mapped[Name]
+    tries: Mapped[int]
+    made_at: Mapped[Seconds]
+    next_at: Mapped[Seconds]
+    told: Mapped[str] = mapped_column(String(300))

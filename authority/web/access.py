@@ -14,6 +14,7 @@ from authority.api import (
     me_mails,
     me_transfers,
     me_wallet,
+    me_webhooks,
     meter_days,
     meter_exchange,
     news,
@@ -44,6 +45,7 @@ from authority.web import (
     ticket_pages,
     treasurer_pages,
     wallet_pages,
+    webhook_pages,
 )
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
@@ -111,6 +113,8 @@ RULES: Mapping[str, Rule] = {
     **me_wallet.RULES,
     **me_transfers.RULES,
     **me_certificates.RULES,
+    **me_webhooks.RULES,
+    **webhook_pages.RULES,
     **certificate_pages.RULES,
     **openadr.RULES,
     **wallet_pages.RULES,

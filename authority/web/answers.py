@@ -56,6 +56,7 @@ from authority.people.errors import (
     SignInClosedError,
     TokenUnknownError,
     TooOftenError,
+    WebhookUnknownError,
 )
 from authority.refusals import NotFoundError, RefusalError
 from authority.web.amounts import AmountInvalidError
@@ -67,6 +68,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (TokenUnknownError, 404),
     (PasskeyUnknownError, 404),
     (ProofLinkUnknownError, 404),
+    (WebhookUnknownError, 404),
     (ProofMissingError, 409),
     (SignInClosedError, 429),
     (TooOftenError, 429),

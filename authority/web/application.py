@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,7 @@ from authority.api import (
     me_mails,
     me_transfers,
     me_wallet,
+    me_webhooks,
     meter_days,
     meter_exchange,
     news,
@@ -64,6 +65,7 @@ from authority.language.reading import ENGLISH, said
 from authority.market.open_book import OpenBook
 from authority.people.errors import TooOftenError
 from authority.people.oidc import Provider
+from authority.people.outside import Outside
 from authority.people.sessions import form_token
 from authority.problems import problem
 from authority.refusals import MalformedError
@@ -101,6 +103,7 @@ from authority.web import (
     ticket_pages,
     treasurer_pages,
     wallet_pages,
+    webhook_pages,
 )
 from authority.web.health import Health
 from authority.web.health import blueprint as health_blueprint
@@ -292,10 +295,11 @@ class _StoredInteger(IntegerConverter):
 
 @dataclass(frozen=True)
 class People:
-    """What people who sign in need: the opened authority, and chain clients, one for each question."""
+    """What people who sign in need: the opened authority, chain clients, one for each question, and the way out."""
 
     app: App
     client: Callable[[], ChainClient]
+    outside: Outside = field(default_factory=Outside)
 
 
 def _add_people(app: APIFlask, people: People) -> None:
@@ -358,6 +362,9 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(tickets.desk_blueprint(disputes))
     app.register_blueprint(ticket_pages.member_blueprint(people.app, disputes))
     app.register_blueprint(ticket_pages.desk_blueprint(disputes))
+    hooks = me_webhooks.Webhooks(people.app, people.outside)
+    app.register_blueprint(me_webhooks.blueprint(hooks))
+    app.register_blueprint(webhook_pages.blueprint(hooks))
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))

@@ -16,6 +16,7 @@ from authority.api.log_tiles import ServedLog
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.people import records, sessions, tokens
+from authority.people.outside import Outside
 from authority.people.roles import DELEGATE, OF_A_MEMBER, ROLES, SCOPES
 from authority.status.facts import gather
 from authority.status.metrics import Metrics
@@ -64,7 +65,7 @@ class PeopleSite(SignedIn):
     tokens: dict[str, str]
 
 
-def application(app: App, client: Callable[[], ChainClient], **options: Any) -> Any:
+def application(app: App, client: Callable[[], ChainClient], outside: Outside | None = None, **options: Any) -> Any:
     """The web application over a store, its public page from a made-up campus."""
     source, asking = Source(), client()
     return create_app(
@@ -72,7 +73,7 @@ def application(app: App, client: Callable[[], ChainClient], **options: Any) -> 
         feed=CampusFeed(source, interval=0.01),
         health=Health(lambda: None, Metrics(lambda: gather(app, asking)), "metrics"),
         log=ServedLog(app.store, "auditor"),
-        people=People(app, client),
+        people=People(app, client, outside or Outside()),
         **options,
     )
 

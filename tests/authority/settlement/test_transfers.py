@@ -186,7 +186,7 @@ def test_what_cannot_be_is_named_before_and_when_it_is_due(holding: Any, run: An
     ):
         its = d if asked.asset == "credit" else a
         with pytest.raises(error, match=words):
-            hand.ask(who(its), its, asked, "never mind what")
+            hand.ask(by_token(its), its, asked, "never mind what")
     with pytest.raises(SignInAgainError):
         hand.ask(by_token(d), d, give("credit", 10_000_001, "C"), "a large gift")
     for key in ("", "short", "x" * 65, "not\nprintable"):
@@ -208,11 +208,11 @@ def test_what_cannot_be_is_named_before_and_when_it_is_due(holding: Any, run: An
     ]
     assert hand.given(d).transfers[0].told.startswith("your wallet's key is not kept here")
     with pytest.raises(NotInCustodyError):
-        hand.preview(who(d), d, Asked("deposit", "credit", 5))
-    run("pause", "orders")
+        hand.preview(by_token(d), d, Asked("deposit", "credit", 5))
+    run("pause", "orders", "--reason", "trial")
     with pytest.raises(TransferRefusedError, match="the market is paused"):
-        hand.preview(who(a), a, Asked("deposit", "energy", 1))
-    run("resume", "orders")
+        hand.preview(by_token(a), a, Asked("deposit", "energy", 1))
+    run("resume", "orders", "--reason", "trial")
     hand.ask(by_token(a), a, give("energy", 10, "B"), "it will be suspended")
     user = programs.user_address(campus.wallets["A"])
     campus.do("registry", "set_user_status", {"status": int(Status.SUSPENDED)}, user=user)
@@ -220,13 +220,13 @@ def test_what_cannot_be_is_named_before_and_when_it_is_due(holding: Any, run: An
     worker.settle_down()
     assert "your account is suspended" in hand.given(a).transfers[0].told
     with pytest.raises(TransferRefusedError, match="takes nothing now"):
-        hand.preview(who(b), b, give("energy", 1, "A"))
+        hand.preview(by_token(b), b, give("energy", 1, "A"))
     assert conservation(campus.client).ok
     assert campus.audit() == 0
     with executed(campus.app.store.engine) as statements:
         worker.observe()
         hand.given(a)
-        hand.preview(who(b), b, Asked("deposit", "energy", 1))
+        hand.preview(by_token(b), b, Asked("deposit", "energy", 1))
     assert [text for text in statements.growing(campus.app.store.engine) if "transfers" in text] == []
 
 
@@ -237,16 +237,16 @@ def test_nobody_is_found_by_trying_and_a_day_has_its_limit(holding: Any) -> None
     assert hand.code(c, str) == code
     assert len(code.code) >= 22
     assert code.code.lower() not in (c.name, c.wallet)
-    assert hand.preview(who(d), d, Asked("give", "credit", 5, to_code=code.code)).to == masked("C")
+    assert hand.preview(by_token(d), d, Asked("give", "credit", 5, to_code=code.code)).to == masked("C")
     new = hand.code(c, str, new=True)
     with pytest.raises(NotFoundError):
-        hand.preview(who(d), d, Asked("give", "credit", 5, to_code=code.code))
+        hand.preview(by_token(d), d, Asked("give", "credit", 5, to_code=code.code))
     for tried in range(LOOKUPS_AT_ONCE):
         with pytest.raises(NotFoundError):
             hand.whose(who(a), a, f"{tried}")
     with pytest.raises(TooOftenError):
         hand.whose(who(a), a, new.code)
-    assert hand_of(campus).preview(who(d), d, Asked("give", "credit", 5, to_code=new.code)).to == masked("C")
+    assert hand_of(campus).preview(by_token(d), d, Asked("give", "credit", 5, to_code=new.code)).to == masked("C")
     most, now = TransferSettings(), campus.app.clock()
     with campus.app.store.write() as session:
         for n in range(10):

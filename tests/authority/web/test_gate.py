@@ -46,6 +46,7 @@ VALUES = {
     "object_id": "x",
     "code": "x",
     "day": "2026-06-01",
+    "hook": "x",
 }
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
@@ -62,6 +63,8 @@ OPEN_TO = {
     "wallet": {MEMBER},
     "wallet.own": {MEMBER, DELEGATE},
     "openadr": {*ROLES, "nobody"},
+    "me_webhooks": {MEMBER},
+    "webhooks": {MEMBER},
     "me_certificates": {MEMBER, DELEGATE},
     "my_certificates": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},

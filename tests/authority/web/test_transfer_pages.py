@@ -26,7 +26,7 @@ GIFT = {"act": "give", "asset": "credit", "amount": "5.25", "to_name": "A"}
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[KwhSite]:
-    with opened(tmp_path, trades=True) as found:
+    with opened(tmp_path, members="ABCD", trades=True) as found:
         yield found
 
 
