@@ -124,7 +124,7 @@ REFUSED: Mapping[int | str, Any] = {
     400: "What is asked for is malformed, or the reason names somebody.",
     409: "It cannot be recorded so: the code says why.",
     503: "The validator does not answer.",
-    **NOT_YOURS,
+    **dict[int | str, Any](NOT_YOURS.items()),
 }
 EXAMPLE_STATE = {
     "meter": "gw-1/load", "serial": "OLD-1", "registers": ["consumption"],

@@ -164,7 +164,7 @@ REFUSED: Mapping[int | str, Any] = {
     400: "What is asked for is malformed, or the reason names somebody.",
     409: "It cannot be staged so: the code says why.",
     503: "The validator does not answer.",
-    **NOT_YOURS,
+    **dict[int | str, Any](NOT_YOURS.items()),
 }
 EXAMPLE_PREVIEW = {
     "changes": [{"name": "feed_in_price", "before": 80_000, "after": 90_000}],
