@@ -11,7 +11,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from solders.pubkey import Pubkey
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from authority import heap
@@ -29,12 +29,12 @@ from authority.log import log
 from authority.log.nameless import require_nameless
 from authority.log.publish import publisher
 from authority.log.witness import Witness, Witnesses
-from authority.settlement import day_sums
+from authority.settlement import day_sums, retrying
 from authority.settlement.chain import SettlementChain
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.store.lease import Lease
-from authority.store.metering import CHAIN_PENDING, METER_RETIRED, Frame, Meter
+from authority.store.metering import METER_RETIRED, Frame, Meter
 from authority.store.settlement import Alert
 from edge_agent.wire.command import add_json, print_json
 from edge_agent.wire.reading import FLAG_REGISTER_RESET
@@ -178,12 +178,7 @@ def _as_json(alert: Alert, names: Names) -> dict[str, str | int | None]:
 
 
 def _retry(app: App) -> None:
-    blocked = (Frame.chain_status == CHAIN_PENDING) & Frame.chain_error.is_not(None)
-    with app.store.write() as session:
-        indexes = list(session.scalars(select(Frame.log_index).where(blocked).order_by(Frame.log_index)))
-        if indexes:
-            session.execute(update(Frame).where(blocked).values(chain_error=None))
-            log.record_act(session, "readings_retried", getpass.getuser(), app.clock(), {"readings": indexes})
+    indexes = retrying.retry(app.store, actor=getpass.getuser(), now=app.clock())
     print(f"{len(indexes)} readings go to the chain again")
 
 
