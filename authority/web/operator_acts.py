@@ -20,13 +20,13 @@ from authority.collector import held
 from authority.enrolment import approvals, requests
 from authority.errors import MailOffError
 from authority.home.home import Home
-from authority.log.nameless import require_nameless
 from authority.operations import wallet_requests
 from authority.operations.errors import OperationError
 from authority.people import inviting, sent_forms
 from authority.people.desk import address
 from authority.people.errors import ActUnclearError, ListInvalidError, PeopleError
 from authority.people.inviting import Invited, Row
+from authority.people.reasons import reason_of
 from authority.people.roles import OPERATES
 from authority.refusals import RefusalError
 from authority.store.enrolments import ENROLMENT_REJECTED
@@ -46,7 +46,6 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
     ),
     Rule(OPERATES),
 )
-MOST_REASON = 200
 
 
 def blueprint(shown: Shown) -> Blueprint:
@@ -55,12 +54,7 @@ def blueprint(shown: Shown) -> Blueprint:
     app = shown.app
 
     def words(session: Session) -> str:
-        """The reason that a form gives, fit for the log."""
-        reason = " ".join(request.form.get("reason", "").split())
-        if not 3 <= len(reason) <= MOST_REASON or not reason.isprintable():
-            raise ActUnclearError(f"say why, in 3 to {MOST_REASON} characters; it is logged")
-        require_nameless(session, reason)
-        return reason
+        return reason_of(session, request.form.get("reason", ""))
 
     def confirmed() -> None:
         if request.form.get("confirm") != "yes":

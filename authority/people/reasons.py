@@ -1,0 +1,19 @@
+"""Why somebody does something on the pages, fit for the log."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from authority.log.nameless import require_nameless
+from authority.people.errors import ActUnclearError
+
+LEAST_REASON, MOST_REASON = 3, 200
+
+
+def reason_of(session: Session, text: str) -> str:
+    """The reason that was typed; ActUnclearError, NamesSomebodyError."""
+    reason = " ".join(text.split())
+    if not LEAST_REASON <= len(reason) <= MOST_REASON or not reason.isprintable():
+        raise ActUnclearError(f"say why, in {LEAST_REASON} to {MOST_REASON} characters; it is logged")
+    require_nameless(session, reason)
+    return reason
