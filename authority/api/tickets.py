@@ -148,7 +148,7 @@ class CloseInput(Schema):
 REFUSED: Mapping[int | str, Any] = {
     400: "What is asked for is malformed, or of nothing that there is.",
     409: "It was closed already.",
-    **NOT_YOURS,
+    **dict[int | str, Any](NOT_YOURS.items()),
 }
 EXAMPLE_HEAD = {
     "number": 7, "state": "answered", "reason": "energy", "bill": 17, "line": 3, "starts_at": 1_780_272_000,

@@ -21,9 +21,15 @@ EXCHANGED_ACT = "meter_exchanged"
 
 def last_exchange(session: Session, meter: Meter) -> Mapping[str, object] | None:
     """The act's data of a meter's last exchange; None where it was never exchanged."""
+    act = last_exchange_act(session, meter)
+    return None if act is None else act.data
+
+
+def last_exchange_act(session: Session, meter: Meter) -> Act | None:
+    """The act of a meter's last exchange; None where it was never exchanged."""
     for act in session.scalars(select(Act).where(Act.kind == EXCHANGED_ACT).order_by(Act.log_index.desc())):
         if act.data["meter_id"] == meter.meter_id.hex():
-            return act.data
+            return act
     return None
 
 

@@ -29,6 +29,8 @@ NEAREST_EPOCHS = 2
 """How far ahead parameters must be staged (governance, stage_parameters): the next epoch's book may be open."""
 FURTHEST_EPOCHS = 366 * 96
 WEEK_SECONDS = 7 * 86_400
+PARAMETER_NAMES = tuple(asdict(ParameterSettings()))
+"""The market's parameters, by their names."""
 ACTIVITIES = ("registration", "readings", "settlement", "orders", "clearing", "credit", "retirement")
 """What may be paused, by the number of its bit (governance, Pause)."""
 
@@ -90,7 +92,7 @@ def read(client: ChainClient) -> Governance:
 
 
 def _numbers(parameters: accounts.Parameters) -> dict[str, int]:
-    return {name: getattr(parameters, name) for name in asdict(ParameterSettings())}
+    return {name: getattr(parameters, name) for name in PARAMETER_NAMES}
 
 
 def names_of(bits: int) -> tuple[str, ...]:

@@ -105,6 +105,12 @@ class SetRefusedError(OperationError):
     code = "set_refused"
 
 
+class NewsInvalidError(OperationError):
+    """An announcement without words, for nobody, or at no time."""
+
+    code = "news_invalid"
+
+
 class TicketInvalidError(OperationError):
     """A dispute of nothing that there is, without a reason, or with words that are too long."""
 

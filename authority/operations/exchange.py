@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -29,7 +30,8 @@ from authority.operations.errors import (
     SerialTakenError,
 )
 from authority.store import metering
-from authority.store.enrolments import EnrolmentMeter
+from authority.store.desk import ExchangeDraft
+from authority.store.enrolments import ENROLMENT_APPROVED, Enrolment, EnrolmentMeter
 from authority.store.metering import Frame, Meter
 from edge_agent.wire.reading import Record, meter_id
 from edge_agent.wire.rules import REGISTERS, ROLE_REGISTERS, greatest_step_wh
@@ -73,6 +75,75 @@ def exchange(
     return done
 
 
+@dataclass(frozen=True)
+class RegisterStep:
+    """One register through an exchange, Wh: what was signed last (None: nothing was), what both displays show, what
+    the signed register goes on from, and what flowed through the old device since the last signed reading.
+    """
+
+    name: str
+    signed: int | None
+    last: int
+    first: int
+    goes_on: int
+    between: int | None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An exchange as it would be recorded: its registers, the map's offset, and what a person does at the gateway."""
+
+    serial: str
+    steps: tuple[RegisterStep, ...]
+    offset_wh: Mapping[str, int]
+    next: tuple[str, ...]
+
+
+def plan(
+    desk: Desk, name: str, serial: str, *, last: Mapping[str, int], first: Mapping[str, int], force: bool = False
+) -> Planned:
+    """What an exchange would come to, and nothing is changed. Errors as `exchange`."""
+    done = exchange(
+        replace(desk, dry_run=True, tell=lambda step: None), name, serial, last=last, first=first, force=force
+    )
+    with desk.app.store.read() as session:
+        meter = meter_of(session, name)
+        signed, before = last_signed(session, meter), exchanges.offsets(session, meter)
+    steps = []
+    for each in [register for register in REGISTERS if register in last]:
+        value = None if signed is None else signed.registers[REGISTERS.index(each)]
+        goes_on = last[each] + before.get(each, 0)
+        steps.append(
+            RegisterStep(each, value, last[each], first[each], goes_on, None if value is None else goes_on - value)
+        )
+    return Planned(serial, tuple(steps), done.facts["offset_wh"], tuple(done.facts["next"]))
+
+
+def registers_of(meter: Meter) -> list[str]:
+    """The registers that an exchange names: those of its approved map, else of its role."""
+    approved = meter.map.get("registers") if meter.map is not None else None
+    wanted = [each for each in REGISTERS if each in (approved if isinstance(approved, Mapping) else ())]
+    return wanted or [each for each in REGISTERS if each in ROLE_REGISTERS[meter.role]]
+
+
+def still_at_the_gateway(session: Session, meter: Meter) -> tuple[str, ...]:
+    """What a person has still to do at the gateway after the last exchange; nothing once its map was approved."""
+    act = exchanges.last_exchange_act(session, meter)
+    if act is None:
+        return ()
+    offsets = exchanges.offsets(session, meter)
+    approved = meter.map.get("offset_wh") if meter.map is not None else None
+    done = select(Enrolment.id).where(
+        Enrolment.gateway_name == meter.gateway_name,
+        Enrolment.state == ENROLMENT_APPROVED,
+        Enrolment.decided_at >= act.time,
+    )
+    same = (dict(approved) if isinstance(approved, Mapping) else {}) == offsets
+    if same and session.scalars(done.limit(1)).first() is not None:
+        return ()
+    return tuple(_next(meter.gateway_name, meter.name, meter.serial, offsets))
+
+
 def _checked(
     session: Session,
     meter: Meter,
@@ -90,9 +161,7 @@ def _checked(
         )
     if not serial.strip() or len(serial) > MAX_SERIAL or not serial.isprintable():
         raise SerialInvalidError(f"a serial is 1 to {MAX_SERIAL} characters, as on the plate")
-    approved = meter.map.get("registers") if meter.map is not None else None
-    wanted = [each for each in REGISTERS if each in (approved if isinstance(approved, Mapping) else ())]
-    wanted = wanted or [each for each in REGISTERS if each in ROLE_REGISTERS[meter.role]]
+    wanted = registers_of(meter)
     for option, given in (("--last", last), ("--first", first)):
         missing = [each for each in wanted if each not in given]
         if missing or set(given) - set(wanted):
@@ -114,7 +183,7 @@ def _checked(
             f"{waiting} readings of {name} wait for a decision, and what they say belongs to the old meter: decide "
             f"them first: authority collector held --meter {name}",
         )
-    signed = _last_signed(session, meter)
+    signed = last_signed(session, meter)
     for register in wanted:
         _check_register(meter, register, last[register] + before.get(register, 0), signed, force, now)
     offsets = {each: last[each] + before.get(each, 0) - first[each] for each in wanted}
@@ -138,7 +207,8 @@ def _check_register(meter: Meter, register: str, value: int, signed: Record | No
         )
 
 
-def _last_signed(session: Session, meter: Meter) -> Record | None:
+def last_signed(session: Session, meter: Meter) -> Record | None:
+    """The last reading that was signed and not voided."""
     newest = session.scalar(
         select(Frame.frame)
         .where(Frame.meter_pk == meter.id, Frame.disposition != metering.DISPOSITION_VOID)
@@ -172,6 +242,7 @@ def _record(
     log.lock(session)
     if taken is not None:
         session.execute(delete(EnrolmentMeter).where(EnrolmentMeter.meter_pk == taken.id))
+        session.execute(delete(ExchangeDraft).where(ExchangeDraft.meter_pk == taken.id))
         session.execute(delete(Meter).where(Meter.id == taken.id))
         session.flush()
     session.get_one(Meter, meter.id).serial = serial
@@ -207,6 +278,33 @@ def _command(meter: str, serial: str, offsets: Mapping[str, int]) -> str:
     for name, wh in offsets.items():
         words += ["--offset", f"{name}={wh}"]
     return shlex.join([*words, "--claim", "CODE", "--wait"])
+
+
+# On the pages: what was begun
+
+
+def draft_of(session: Session, meter: Meter) -> ExchangeDraft | None:
+    """What was written down of an exchange and is not recorded yet."""
+    return session.get(ExchangeDraft, meter.id)
+
+
+def keep_draft(desk: Desk, name: str, **changes: object) -> None:
+    """Keep what is written down of an exchange: serial, last_wh, first_wh, reason; the wizard goes on from there."""
+    with desk.app.store.write() as session:
+        meter = meter_of(session, name)
+        draft = draft_of(session, meter)
+        if draft is None:
+            draft = ExchangeDraft(meter_pk=meter.id, serial="", last_wh={}, first_wh={}, reason="")
+            session.add(draft)
+        for field, value in changes.items():
+            setattr(draft, field, value)
+        draft.changed_at, draft.changed_by = desk.app.clock(), desk.actor
+
+
+def drop_draft(desk: Desk, name: str) -> None:
+    """Forget what was begun."""
+    with desk.app.store.write() as session:
+        session.execute(delete(ExchangeDraft).where(ExchangeDraft.meter_pk == meter_of(session, name).id))
 
 
 def parse_registers(words: list[str]) -> dict[str, int]:

@@ -117,6 +117,23 @@ def parameters(client: ChainClient, changes: Mapping[str, int], from_epoch: int 
     }
 
 
+def unstaging(client: ChainClient) -> Data:
+    """What is staged is to be taken back: the parameters that hold are staged in its place.
+
+    NothingStagedError; OutOfRangeError where it is too late; ChainErrors.
+    """
+    governance = acts.read(client)
+    if governance.staged is None or governance.staged_from is None:
+        raise acts.NothingStagedError("nothing is staged that could be taken back")
+    acts.check_staging(governance, {}, governance.staged_from)
+    kept = {name: now for name, now in governance.parameters.items() if governance.staged[name] != now}
+    return {
+        "changes": {name: [now, now] for name, now in kept.items()},
+        "from_epoch": governance.staged_from,
+        "replaces": governance.staged_from,
+    }
+
+
 def operator(client: ChainClient, address: str) -> Data:
     """Another operator. NothingToChangeError, WalletInvalidError, ChainErrors."""
     wanted, before = str(address_of(address.strip())), acts.read(client).operator
@@ -206,6 +223,8 @@ def _stage(app: App, desk: Desk, data: Data) -> None:
     changes = {name: after for name, (_, after) in data["changes"].items()}
     wanted = {**governance.parameters, **changes}
     if governance.staged_from == data["from_epoch"] and governance.staged == wanted:
+        return
+    if governance.staged is None and wanted == dict(governance.parameters):  # taken back already
         return
     for name, (before, _) in data["changes"].items():
         present = governance.parameters[name]

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me, me_wallet, openadr, tickets
+from authority.api import epochs, me, me_wallet, meter_days, meter_exchange, news, openadr, tariffs, tickets
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     approval_pages,
     audit_pages,
+    epoch_pages,
     estimate_pages,
+    exchange_pages,
     kwh_pages,
     languages,
     member_pages,
+    news_pages,
     oidc_pages,
     operator_acts,
     operator_pages,
     payout_pages,
     people_pages,
+    tariff_pages,
     ticket_pages,
     treasurer_pages,
     wallet_pages,
@@ -64,6 +68,15 @@ RULES: Mapping[str, Rule] = {
     **ticket_pages.RULES,
     **me.RULES,
     **tickets.RULES,
+    **meter_days.RULES,
+    **tariffs.RULES,
+    **epochs.RULES,
+    **epoch_pages.RULES,
+    **meter_exchange.RULES,
+    **news.RULES,
+    **news_pages.RULES,
+    **exchange_pages.RULES,
+    **tariff_pages.RULES,
     **me_wallet.RULES,
     **openadr.RULES,
     **wallet_pages.RULES,

@@ -21,12 +21,14 @@ from authority.billing.errors import (
     PaymentUnknownError,
     PeriodUnknownError,
 )
+from authority.chain.errors import NotDeployedError
 from authority.errors import AuthorityError, MailOffError, OutOfRangeError
 from authority.governance.acts import GovernanceError
 from authority.language.reading import gettext, marked
 from authority.log.nameless import NamesSomebodyError
 from authority.market.policies import MarketError
 from authority.operations.errors import (
+    NewsInvalidError,
     OperationError,
     TicketInvalidError,
     TicketOverError,
@@ -88,11 +90,13 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (BillingError, 409),
     (GovernanceError, 409),
     (OutOfRangeError, 409),
+    (NewsInvalidError, 400),
     (TicketInvalidError, 400),
     (TicketOverError, 409),
     (OperationError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
+    (NotDeployedError, 409),
     (WishInvalidError, 400),
     (TransactionMalformedError, 400),
     (OwnWalletError, 409),

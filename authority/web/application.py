@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
-from authority.api import gate, me, me_wallet, openadr, tickets
+from authority.api import epochs, gate, me, me_wallet, meter_days, meter_exchange, news, openadr, tariffs, tickets
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
@@ -49,7 +49,9 @@ from authority.web import (
     answers,
     approval_pages,
     audit_pages,
+    epoch_pages,
     estimate_pages,
+    exchange_pages,
     figures,
     help_page,
     kwh_pages,
@@ -57,6 +59,7 @@ from authority.web import (
     live,
     market_pages,
     member_pages,
+    news_pages,
     oidc_pages,
     operator_acts,
     operator_pages,
@@ -64,6 +67,7 @@ from authority.web import (
     people_pages,
     presentation,
     reference,
+    tariff_pages,
     ticket_pages,
     treasurer_pages,
     wallet_pages,
@@ -149,6 +153,7 @@ def create_app(
     app.jinja_env.globals.update(figures=figures, presentation=presentation, people=people is not None)
     site = None if people is None else people.app.home.settings.site
     app.jinja_env.globals["site_zone"] = ZoneInfo("UTC" if site is None else site.zone)
+    app.jinja_env.globals["announcements"] = tuple
     languages.install(app, ENGLISH if site is None else site.language)
     if people is not None:
         _add_people(app, people)
@@ -292,6 +297,22 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(wallet_pages.blueprint(people.app, members, own_wallets))
     disputes = Tickets(people.app, members, people.client)
     app.register_blueprint(tickets.member_blueprint(people.app, disputes))
+    exchanging = meter_exchange.MeterExchange(people.app, people.client)
+    app.register_blueprint(meter_exchange.blueprint(exchanging))
+    app.register_blueprint(exchange_pages.blueprint(exchanging, members.zone))
+    settled = epochs.Epochs(people.app)
+    app.register_blueprint(epochs.blueprint(settled))
+    app.register_blueprint(epoch_pages.blueprint(settled, members.zone, members.epoch_seconds))
+    newsroom = news.NewsDesk(people.app)
+    app.register_blueprint(news.blueprint(newsroom))
+    app.register_blueprint(news.desk_blueprint(newsroom))
+    app.register_blueprint(news.member_blueprint(newsroom))
+    app.register_blueprint(news_pages.blueprint(people.app, newsroom))
+    app.jinja_env.globals["announcements"] = lambda: newsroom.current(g.get("principal"))
+    tariff_book = tariffs.TariffBook(people.app, people.client)
+    app.register_blueprint(tariffs.blueprint(tariff_book))
+    app.register_blueprint(tariff_pages.blueprint(tariff_book))
+    app.register_blueprint(meter_days.blueprint(people.app, meter_days.MeterDays(people.app)))
     app.register_blueprint(tickets.desk_blueprint(disputes))
     app.register_blueprint(ticket_pages.member_blueprint(people.app, disputes))
     app.register_blueprint(ticket_pages.desk_blueprint(disputes))

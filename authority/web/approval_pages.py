@@ -183,10 +183,11 @@ def _present(client: Callable[[], ChainClient]) -> Mapping[str, str] | None:
             found = acts.read(asked).parameters
     except AuthorityError:
         return None
-    return {name: amounts.written(value, _decimals(name)) for name, value in found.items()}
+    return {name: amounts.written(value, decimals_of(name)) for name, value in found.items()}
 
 
-def _decimals(name: str) -> int:
+def decimals_of(name: str) -> int:
+    """With how many decimals people type a parameter: prices are credits per kWh."""
     return CREDITS_PER_KWH if name in PRICES else 0
 
 
@@ -209,7 +210,7 @@ def _data(app: App, client: Callable[[], ChainClient], kind: str, form: Mapping[
             raise ActUnclearError(f"parameters change within {LONGEST_DAYS} days")
         governance, changes = acts.read(asked), {}
         for name in governance.parameters:
-            value = amounts.parse(form.get(name, ""), _decimals(name), wording.parameter(name))
+            value = amounts.parse(form.get(name, ""), decimals_of(name), wording.parameter(name))
             if value is not None:
                 changes[name] = value
         ahead = -(-days * dangerous.DAY_SECONDS // governance.epoch_seconds)
@@ -234,8 +235,10 @@ def _lines(
     if found.kind == PARAMETERS:
         lines = []
         for name, pair in data["changes"].items():
-            before, after = (amounts.written(value, _decimals(name)) for value in pair)
-            change = f"{before} \N{RIGHTWARDS ARROW} {after}"
+            before, after = (amounts.written(value, decimals_of(name)) for value in pair)
+            change = (
+                f"{before} \N{RIGHTWARDS ARROW} {after}" if before != after else gettext("stays %(value)s", value=after)
+            )
             if name in PRICES:
                 change = gettext("%(change)s credits per kWh", change=change)
             lines.append((wording.parameter(name), change))

@@ -7,6 +7,7 @@ authority.web.operator_acts'.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from authority.api import gate
 from authority.api.gate import Rule
+from authority.api.meter_days import METERS, MeterDays, day_of
 from authority.app import App
 from authority.billing.calendar import local
 from authority.chain.client import ChainClient
@@ -30,7 +32,7 @@ from authority.status.facts import Facts
 from authority.store.enrolments import Approval, Enrolment
 from authority.store.metering import Gateway, Meter
 from authority.store.people import User
-from authority.web import ranges
+from authority.web import meter_map, ranges
 from authority.web.answers import page
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
@@ -42,6 +44,7 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "operator.enrolment",
         "operator.meters",
         "operator.meter",
+        "operator.meter_day",
         "operator.members",
         "operator.wallets",
     ),
@@ -59,6 +62,7 @@ class Shown:
         self.app = app
         self.client = client
         self.zone = ZoneInfo(app.home.settings.site.zone)
+        self.days = MeterDays(app)
 
     def _page(self, template: str, what: str, message: str, status: int, **words: Any) -> Response:
         """A page; `what` is what the log says was read."""
@@ -163,7 +167,44 @@ class Shown:
             kind, _, name = problem.subject.partition(" ")
             if kind in ("meter", "gateway"):
                 wrong.setdefault(name.partition(" ")[0], []).append(problem.text)
-        return self._page("op_meters.html", "meters", "", 200, facts=gathered, wrong=wrong)
+        after, last = request.args.get("after", "")[:129], ranges.day_of(request.args.get("to", ""), self.days.today())
+        shown = self.days.map(last, after)
+        first, to = (date.fromisoformat(shown.days[place]) for place in (0, -1))
+        next_ = min(to + timedelta(days=len(shown.days)), self.days.today())
+        return self._page(
+            "op_meters.html",
+            METERS,
+            "",
+            200,
+            facts=gathered,
+            wrong=wrong,
+            map=shown,
+            map_sentence=meter_map.sentence(shown),
+            map_cell=meter_map.cell,
+            map_signs=meter_map.SIGNS,
+            map_page=after,
+            map_before=first - timedelta(days=1),
+            map_next=next_ if next_ > to else None,
+            **self._day_names(),
+        )
+
+    def meter_day(self, gateway: str, meter_name: str, day: str) -> Response:
+        """One meter's day: where readings are missing, and why."""
+        found = self.days.of_day(gateway, meter_name, day_of(day))
+        with self.app.store.read() as session:
+            told = facts.told_problems(session.get_one(Gateway, gateway).status)
+        return self._page(
+            "op_meter_day.html", METERS, "", 200, found=found, causes=gaps.CAUSE_WORDS, told=told, **self._day_names()
+        )
+
+    def _day_names(self) -> dict[str, Callable[[Any], str]]:
+        def named(form: str) -> Callable[[str], str]:
+            return lambda day: ranges.written(date.fromisoformat(day), form)
+
+        def clock(seconds: int) -> str:
+            return ranges.written(local(seconds, self.zone), "%H:%M")
+
+        return {"day_short": named("%-d.%-m."), "day_long": named("%-d %b %Y"), "clock": clock}
 
     def meter(self, gateway: str, meter_name: str) -> Response:
         """One meter with its gaps, and what its gateway says."""
@@ -249,6 +290,7 @@ def blueprint(shown: Shown) -> Blueprint:
         ("/enrolments/<enrolment_id>", "enrolment", shown.enrolment),
         ("/meters", "meters", shown.meters),
         ("/meters/<gateway>/<meter_name>", "meter", shown.meter),
+        ("/meters/<gateway>/<meter_name>/days/<day>", "meter_day", shown.meter_day),
         ("/members", "members", shown.members),
         ("/wallets", "wallets", shown.wallets),
     ):

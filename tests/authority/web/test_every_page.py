@@ -15,6 +15,7 @@ from sample_market import add_days, add_public_member
 from served import served
 
 from authority.api.gate import Rule
+from authority.operations import news, tickets
 from authority.people import invitations
 from authority.people.roles import MEMBER, ROLES
 from authority.store.persons import Person
@@ -42,8 +43,19 @@ def site(app: Any, clock: Any, sample_month: Any) -> Any:
     made = build(app)
     sample_month(made)
     add_public_member(app)
+    dispute_and_announce(made)
     add_days(app, datetime.fromtimestamp(clock.now - 3 * 86_400, UTC).date(), 4, ZoneInfo("UTC"), until=clock.now - 900)
     return made
+
+
+def dispute_and_announce(site: Any) -> None:
+    """A line of the bill is disputed, and something is announced."""
+    app, member, who = site.app, site.members["Dormitory A"], site.people[MEMBER]
+    with app.store.read() as session:
+        about = tickets.of_line(session, 900, member.wallet, 1, 3)
+    tickets.ask(app, member.id, about, "energy", "I was away.", actor=who.pseudonym, person_id=who.id)
+    now = app.clock()
+    news.publish(app, "Late tonight", "No energy\nis lost.", now, now + 86_400, news.EVERYBODY, "", actor="test")
 
 
 def pages(site: Any) -> dict[str, str]:
@@ -52,9 +64,10 @@ def pages(site: Any) -> dict[str, str]:
         person = session.get_one(Person, site.people["nobody"].id)
         invitation = invitations.make(session, person, by="test", now=site.app.clock())
     wallet = site.members["Dormitory A"].wallet
+    day = datetime.fromtimestamp(site.app.clock() - 86_400, UTC).date().isoformat()
     values = {
         "secret": invitation, "number": 1, "period": 0, "wallet": wallet, "log_index": 1, "enrolment_id": "x",
-        "gateway": "dormitory-a", "meter_name": "building", "proposal": "x", "link": "x", "day": "2026-06-01",
+        "gateway": "dormitory-a", "meter_name": "building", "proposal": "x", "link": "x", "day": day,
     }  # fmt: skip
     found = {}
     for rule in site.flask.url_map.iter_rules():

@@ -1,5 +1,7 @@
 """The operator's pages in a real Chromium: accessible at two widths, light and dark; a reading decided by keyboard."""
 
+from datetime import UTC, datetime
+
 import axe
 import pytest
 from browser import CHROMIUM, Browser
@@ -36,7 +38,7 @@ def browser(tmp_path, site, address):
 
 
 @pytest.mark.slow
-def test_the_operators_pages_are_accessible_fit_and_complain_of_nothing(browser, site, address):
+def test_the_operators_pages_are_accessible_fit_and_complain_of_nothing(browser, site, address, clock):
     faults = []
     urls = {
         "op": "/op",
@@ -47,6 +49,7 @@ def test_the_operators_pages_are_accessible_fit_and_complain_of_nothing(browser,
         "meters": "/op/meters",
         "meter": "/op/meters/gw-3/roof",
         "members": "/op/members",
+        "meter-day": f"/op/meters/gw-3/roof/days/{datetime.fromtimestamp(clock.now - 3600, UTC).date()}",
     }
 
     def made_a_claim():

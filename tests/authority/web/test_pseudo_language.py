@@ -135,6 +135,7 @@ def test_a_members_pages(site):
             answer = client.post("/me/trading", data=data)
             if answer.status_code != 303:
                 assert unmarked(answer.text, *UNITS, *NAMES, *names_of(site)) == [], (act, more)
+    disputes(site)
     data = site.form(MEMBER, act="preview", side="bid", quantity="1", price="0.2")
     read(client, "/me/trading/orders", *names_of(site), status=503, data=data)
     read(
@@ -199,12 +200,16 @@ def test_the_operators_pages(operated):
         for url in (
             "/op", "/op/held", f"/op/held/{site.held}", "/op/enrolments", f"/op/enrolments/{site.enrolment}",
             "/op/meters", "/op/meters/gw-3/roof", "/op/members", "/op/held?code=exceeds_nameplate", "/account",
+            "/op/epochs", "/op/news", "/op/tariffs",
+            f"/op/meters/gw-3/roof/days/{datetime.fromtimestamp(site.app.clock(), UTC).date()}",
+            "/op/meters/gw-3/roof/exchange",
         ):  # fmt: skip
             read(client, url, *data, "Building", "Load", "S3", "P1", "exceeds_nameplate")
     client = site.client(OPERATOR)
     rows = "id,login,name,member\nt-1,ada@campus.example,Ada,Dormitory A\nt-2,x@campus.example,X,Dormitory Z"
     read(client, "/op/members/list", *data, "x@campus.example", data=site.form(OPERATOR, csv=rows))
     read(client, f"/op/held/{site.held}", *data, status=400, data=site.form(OPERATOR, act="release"))
+    read(client, "/op/news", *data, status=400, data=site.form(OPERATOR, title="Ada", text="Ada"))
     for act in ("approve", "reject"):
         read(client, f"/op/enrolments/{site.enrolment}", *data, status=400, data=site.form(OPERATOR, act=act))
 
@@ -332,6 +337,7 @@ def test_the_auditors_pages_and_those_over_a_chain(tmp_path):
         assert unmarked(answer.text, *UNITS, "member") == [], answer.status_code
         wallets(site, *site.pseudonyms.values())
         parameters(site)
+        desk(site)
 
 
 def wallets(site, *data):
@@ -357,6 +363,44 @@ def wallets(site, *data):
         assert answer.status_code == status, (wish, answer.text)
         told = answer.json["says"] if status == 200 else answer.json["detail"]
         assert unmarked(f"<p>{told}</p>", *UNITS) == [], wish
+
+
+def disputes(site):
+    """What a member disputes, and the same as who answers it sees it."""
+    member, data = site.client(MEMBER), (*names_of(site), "Ada")
+    for url in ("/me/tickets", "/me/tickets/new?bill=1&line=3"):
+        read(member, url, *data)
+    read(member, "/me/tickets/new?day=2199-01-01", *data, status=400)
+    sent = site.form(MEMBER, bill=1, line=3, reason="energy", text="Ada")
+    url = member.post("/me/tickets", data=sent).headers["Location"]
+    desk = f"/disputes/{url.rpartition('/')[2]}"
+    for role in (OPERATOR, TREASURER):
+        for path in ("/disputes", desk):
+            page = read(site.client(role), path, *data)
+    for path in re.findall(rf'href="({desk}/days/[\d-]+)"', page.text)[:1]:
+        read(site.client(OPERATOR), path, *data)
+    read(site.client(OPERATOR), desk, *data, status=400, data=site.form(OPERATOR, act="close", outcome="9/9"))
+    site.client(OPERATOR).post(desk, data=site.form(OPERATOR, act="close", outcome="settled"))
+    for path in (url, "/me/tickets"):
+        read(member, path, *data)
+
+
+def desk(site):
+    """The operator's pages over a chain: tariffs with what is staged, epochs, the exchange of a meter to its end."""
+    client, words = Hand(site, OPERATOR, *CAMPUS, "gw", "NEW", *site.pseudonyms.values()), ("authority",)
+    day = datetime.fromtimestamp(site.campus.wall.now + 3 * 86_400, UTC).date()
+    for url in ("/op/tariffs", f"/op/tariffs?preview=1&feed_in_price=0.09&day={day}", "/op/epochs"):
+        page = client.read(url, *words)
+    client.read("/op/tariffs?preview=1&feed_in_price=9", status=409)
+    client.read(re.search(r'href="(/op/epochs/\d+)"', page.text)[1])
+    url = "/op/meters/gw_d/load/exchange"
+    client.read(url)
+    for form in (
+        {"act": "last", "consumption": "9"},
+        {"act": "first", "serial": "NEW", "consumption": "0", "reason": WHY},
+    ):
+        client.client.post(url, data={"form_token": client.token, **form})
+        client.read(url, "D", "CODE")
 
 
 def parameters(site):
