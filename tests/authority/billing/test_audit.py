@@ -75,8 +75,9 @@ def test_issued_bills_hold_and_an_edited_document_is_named(ended, capsys, tmp_pa
     figures, told = bill_again(ended, capsys, 2)
     assert all(each["same"] for each in figures.values())
     assert [problem.split(",")[0] for problem in told["problems"]] == [
-        "its document is not the one whose hash is in the log", f"{told['issued_due']} micro-credits are said to be due",
-    ]  # fmt: skip
+        "its document is not the one whose hash is in the log",
+        f"{told['issued_due']} micro-credits are said to be due",
+    ]
     with ended.app.store.write() as session:
         session.delete(session.get(IssuedBill, 2))
     assert verify(ended, capsys) == [("bill_lost", "bill 2")]
