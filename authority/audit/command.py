@@ -339,6 +339,8 @@ def _checkpoint(app: App, out: Path | None) -> int:
 def _compare(app: App, url: str | None, *, again: bool, if_due: bool, as_json: bool) -> int:
     """Compare books and chain, and keep what was found; 1 where something differs."""
     if if_due and not comparing.due(app):
+        if as_json:
+            print_json({"due": False})
         return 0
     state = app.home.path / comparing.STATE_NAME
     if again:

@@ -136,17 +136,22 @@ class Board:
 
     def watch(self) -> None:
         """Look, and write down what has been otherwise for SETTLE_SECONDS."""
-        seen = self.now()
+        seen, due = self.now(), []
+        for each in seen.parts:
+            if each.since is not None or each.state == "unknown":
+                self._other.pop(each.part, None)
+                continue
+            state, since = self._other.get(each.part, ("", 0))
+            if state != each.state:
+                self._other[each.part] = (each.state, since := seen.time)
+            due.append((each, since))
+        if not due:
+            return
         with self._app.store.write() as session:
             last = _last(session)
-            for each in seen.parts:
-                if each.state == last[each.part][0] or each.state == "unknown":
-                    self._other.pop(each.part, None)
-                    continue
-                state, since = self._other.get(each.part, ("", 0))
-                if state != each.state:
-                    self._other[each.part] = (each.state, since := seen.time)
-                if last[each.part][0] is None or seen.time - since >= SETTLE_SECONDS:
+            for each, since in due:
+                known = last[each.part][0]
+                if known != each.state and (known is None or seen.time - since >= SETTLE_SECONDS):
                     session.add(ServiceChange(part=each.part, state=each.state, since=since))
                     self._other.pop(each.part, None)
 
