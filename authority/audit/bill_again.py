@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from authority.audit.books import Book
 from authority.audit.events import SURPLUS_SETTLED, Events, Settled
-from authority.audit.verify import ChainSource
+from authority.audit.verify import NO_BOOK, ChainSource
 from authority.errors import AuthorityError
 from authority.log import log, merkle
 from authority.market.book_leaf import book_of_leaf
@@ -180,9 +180,8 @@ class _Member:
         return ended if ended < self.period else None
 
 
-_OF_A_MEMBER = frozenset(
-    ("UserRegistered", "IdleMeterSettled", "EnergyRetired", "CreditIssued", "CreditRedeemed")
-)  # fmt: skip
+_OF_A_MEMBER = frozenset(("UserRegistered", "IdleMeterSettled", "EnergyRetired", "CreditIssued", "CreditRedeemed"))
+_TAKEN = _OF_A_MEMBER | {SURPLUS_SETTLED, "Initialized", "ParametersStaged", "BillingPeriodOpened", "Checkpointed"}
 
 
 class _Figures:
@@ -270,6 +269,8 @@ def _chain_of(
     told = 0
     for landed in chain.history:
         for name, data in read.of(landed):
+            if name not in _TAKEN:
+                continue
             if not member.epoch_seconds and name != "Initialized":
                 raise BillNotAuditableError(
                     "the chain's history does not reach back to the deployment: audit a bundle that does"
@@ -328,8 +329,9 @@ def _trades(session: Session, member: _Member, figures: _Figures, problems: list
         .where(SettlementEpoch.epoch >= first, SettlementEpoch.epoch < end)
         .order_by(SettlementEpoch.epoch)
     ).all()
+    logged = {epoch for epoch, index in rows if index is not None}
     for epoch in range(first, end):
-        if member.books.get(epoch, bytes(32)) != bytes(32) and epoch not in {row.epoch for row in rows}:
+        if epoch not in logged and member.books.get(epoch, NO_BOOK) != NO_BOOK:
             problems.append(f"the book of epoch {epoch} is on the chain, and the log has none")
     for epoch, index in rows:
         if index is None or not (leaf := _leaf(session, index, problems)):
