@@ -162,7 +162,7 @@ def _traded(session: Session, begin: int, end: int, step: int, *, all_told: bool
     told = set(
         session.scalars(
             select(SettlementEpoch.epoch).where(
-                SettlementEpoch.epoch >= first, SettlementEpoch.epoch < after, SettlementEpoch.publishable
+                SettlementEpoch.epoch >= first, SettlementEpoch.epoch < after, SettlementEpoch.publishable.is_(True)
             )
         )
     )

@@ -9,7 +9,7 @@ LOOK_SECONDS however many ask; `Board.watch`, which the pages' process calls, wr
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -216,7 +216,7 @@ def _last(session: Session) -> dict[Part, tuple[State | None, int | None]]:
     return found
 
 
-def _incidents(newest_first: list[ServiceChange] | tuple[ServiceChange, ...]) -> Iterator[Incident]:
+def _incidents(newest_first: Sequence[ServiceChange]) -> Iterator[Incident]:
     """From when to when parts were not up; one that went from bad to worse is one incident."""
     found: list[Incident] = []
     open_: dict[str, tuple[State, int]] = {}
