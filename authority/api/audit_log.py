@@ -27,6 +27,7 @@ from authority.log import log
 from authority.market.book_leaf import book_of_leaf
 from authority.refusals import NotFoundError
 from authority.store import comparisons
+from authority.store.billing import IssuedBill
 from authority.store.comparisons import BooksComparison
 from authority.store.log import Act, Checkpoint, KeptCosignature, PublishedCheckpoint
 from authority.store.metering import Frame, Meter
@@ -135,6 +136,24 @@ class AuditLog:
         """The last comparison of books and chain."""
         with self._app.store.read() as session:
             return comparisons.newest(session)
+
+    def bills(self, before: int | None) -> tuple[tuple[IssuedBill, ...], int | None]:
+        """A page of issued bills below a number, the newest first, and where the next goes on."""
+        query = select(IssuedBill).order_by(IssuedBill.number.desc()).limit(PAGE + 1)
+        if before is not None:
+            query = query.where(IssuedBill.number < before)
+        with self._app.store.read() as session:
+            rows = session.scalars(query).all()
+        shown = tuple(rows[:PAGE])
+        return shown, shown[-1].number if len(rows) > PAGE else None
+
+    def bill(self, number: int) -> IssuedBill:
+        """An issued bill; NotFoundError."""
+        with self._app.store.read() as session:
+            found = session.get(IssuedBill, number)
+        if found is None:
+            raise NotFoundError(f"there is no bill {number}")
+        return found
 
     def checkpoints(self, before: int | None) -> tuple[tuple[CheckpointRow, ...], int | None]:
         """A page of published checkpoints below a size, the newest first, and where the next goes on."""

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from authority.app import App
 from authority.audit import comparing
+from authority.audit.bill_again import again
 from authority.audit.bundle import Identity, Manner, audit_bundle, write_bundle
 from authority.audit.chain_state import read_chain_state
 from authority.audit.conservation import conservation
@@ -193,6 +194,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     comparer.add_argument("--url", help="the validator (default: the home's, running or stopped)")
     comparer.add_argument("--again", action="store_true", help="do all of the history again")
     comparer.add_argument("--if-due", action="store_true", help="do nothing where tonight's was made")
+    biller = actions.add_parser(
+        "bill",
+        help="compute one issued bill again from log and chain, figure by figure, by rules of the audit's own",
+        epilog="--json prints {ok, number, member, period, issued_due, found_due, figures, problems}. The exit code is "
+        "1 where something does not hold.",
+    )
+    biller.add_argument("number", type=int, help="the bill's number")
+    biller.add_argument("--url", help="the validator (default: the home's, running or stopped)")
+    biller.add_argument(
+        "--progress", action="store_true", help="say on standard error how far it is: {taken, of} epochs"
+    )
     pruner = actions.add_parser(
         "prune",
         help="drop from the stopped embedded validator's ledger what a bundle holds and nobody asks for; logged",
@@ -219,7 +231,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asker.add_argument("--ask", action="store_true", help="ask those now that have not cosigned the last checkpoint")
     counter = actions.add_parser("conservation", help="count every token on the chain, as JSON; 1 where one is missing")
     counter.add_argument("--url", help="the validator (default: the home's, running or stopped)")
-    for action in (checker, lister, consistent, verifier, comparer, asker, exporter):
+    for action in (checker, lister, consistent, verifier, comparer, biller, asker, exporter):
         add_json(action)
     for action in (prove, counter):
         action.add_argument("--json", action="store_true", help="as it is anyway")
@@ -269,6 +281,8 @@ def run(arguments: argparse.Namespace) -> int:
             return _witnesses(app, ask=arguments.ask, as_json=arguments.json)
         if arguments.action == "compare":
             return _compare(app, arguments.url, again=arguments.again, if_due=arguments.if_due, as_json=arguments.json)
+        if arguments.action == "bill":
+            return _bill(app, arguments.number, arguments.url, told=arguments.progress, as_json=arguments.json)
         if arguments.action == "conservation":
             with validator_of(app.home, arguments.url) as client:
                 return _conservation(client)
@@ -325,6 +339,8 @@ def _checkpoint(app: App, out: Path | None) -> int:
 def _compare(app: App, url: str | None, *, again: bool, if_due: bool, as_json: bool) -> int:
     """Compare books and chain, and keep what was found; 1 where something differs."""
     if if_due and not comparing.due(app):
+        if as_json:
+            print_json({"due": False})
         return 0
     state = app.home.path / comparing.STATE_NAME
     if again:
@@ -358,6 +374,29 @@ def _compare(app: App, url: str | None, *, again: bool, if_due: bool, as_json: b
     print(f"{row.entries} leaves of the log and {row.figures} figures compared")
     print(f"{row.differences} differences" if row.differences else "books and chain are the same")
     return 1 if row.differences else 0
+
+
+def _bill(app: App, number: int, url: str | None, *, told: bool, as_json: bool) -> int:
+    """Compute a bill again; 1 where something does not hold."""
+    tell = _tell if told else lambda *_: None
+    with validator_of(app.home, url) as client, app.store.read() as session:
+        found = again(session, chain_at(client), number, tell)
+    if as_json:
+        print(json.dumps(found.as_json()))
+        return 1 if found.problems else 0
+    print(f"bill {number}, member {found.member}, period {found.period}")
+    print(f"{'':<20} {'ISSUED Wh':>12} {'micro-credits':>16} {'BY LOG AND CHAIN Wh':>20} {'micro-credits':>16}")
+    for each in found.figures:
+        sums = (each.issued_wh, each.issued_amount, each.found_wh, each.found_amount)
+        row = [
+            f"{'-' if value is None else value:>{width}}" for value, width in zip(sums, (12, 16, 20, 16), strict=True)
+        ]
+        print(f"{each.kind:<20} {' '.join(row)}{'' if each.same else '  <- differs'}")
+    print(f"due: {found.issued_due} as issued, {found.found_due} by log and chain")
+    for problem in found.problems:
+        print(problem, file=sys.stderr)
+    print("the bill holds" if not found.problems else f"{len(found.problems)} findings")
+    return 1 if found.problems else 0
 
 
 def _witnesses(app: App, *, ask: bool, as_json: bool) -> int:

@@ -162,7 +162,7 @@ def _traded(session: Session, begin: int, end: int, step: int, *, all_told: bool
     told = set(
         session.scalars(
             select(SettlementEpoch.epoch).where(
-                SettlementEpoch.epoch >= first, SettlementEpoch.epoch < after, SettlementEpoch.publishable
+                SettlementEpoch.epoch >= first, SettlementEpoch.epoch < after, SettlementEpoch.publishable.is_(True)
             )
         )
     )
@@ -186,51 +186,57 @@ def keep(app: App) -> int:
 
 
 def _keep_next(app: App) -> bool:
+    """Sum the next day, where one is due. Writers wait for the row alone: one process settles, and so does this."""
+    row = _next(app)
+    if row is not None:
+        with app.store.write() as session:
+            session.add(row)
+    return row is not None
+
+
+def _next(app: App) -> PublicDay | None:
     site, step, now = app.home.settings.site, app.home.settings.epoch.seconds, app.clock()
     zone = ZoneInfo(site.zone)
-    with app.store.write() as session:
+    with app.store.read() as session:
         until = day_sums.trades_kept_until(session, zone, step)
         ended = session.scalar(select(func.max(PublicDay.ended))) or 0
         after = select(MarketDay).where(MarketDay.day >= ended).order_by(MarketDay.day).limit(1)
         market = session.scalar(after)
         if market is None or until is None:
-            return False
+            return None
         begin, end = market.day, _end_of(market.day, zone)
         if end > until:
-            return False
+            return None
         campus = metered(session, begin, end, step)
         if not campus.complete and now < end + LATE_DAYS * 86_400:
-            return False
+            return None
         users = session.execute(select(User.id, User.wallet).where(User.public)).all()
         balance = campus.balance(frozenset(id for id, _ in users))
         withdrawn, minted = _settled(session, begin, end, frozenset(wallet for _, wallet in users))
         values = _traded(session, begin, end, step, all_told=not market.withheld)
-        session.add(
-            PublicDay(
-                day=begin,
-                ended=end,
-                members=campus.members,
-                members_measured=campus.measured,
-                intervals=campus.intervals,
-                intervals_measured=len(campus.known),
-                generation_wh=None if balance is None else balance.generation,
-                consumption_wh=None if balance is None else balance.consumption,
-                used_locally_wh=None if balance is None else balance.used_locally,
-                imported_wh=None if balance is None else balance.imported,
-                exported_wh=None if balance is None else balance.exported,
-                withdrawn_wh=withdrawn,
-                minted_wh=minted,
-                books_withheld=market.withheld,
-                traded_wh=values.wh,
-                price_value=values.price,
-                retail_value=values.retail,
-                feed_in_value=values.feed_in,
-                wheeling_value=values.wheeling,
-                co2_g_per_kwh=site.grid_co2_g_per_kwh or None,
-                co2_source=site.grid_co2_source or None,
-            )
-        )
-    return True
+    return PublicDay(
+        day=begin,
+        ended=end,
+        members=campus.members,
+        members_measured=campus.measured,
+        intervals=campus.intervals,
+        intervals_measured=len(campus.known),
+        generation_wh=None if balance is None else balance.generation,
+        consumption_wh=None if balance is None else balance.consumption,
+        used_locally_wh=None if balance is None else balance.used_locally,
+        imported_wh=None if balance is None else balance.imported,
+        exported_wh=None if balance is None else balance.exported,
+        withdrawn_wh=withdrawn,
+        minted_wh=minted,
+        books_withheld=market.withheld,
+        traded_wh=values.wh,
+        price_value=values.price,
+        retail_value=values.retail,
+        feed_in_value=values.feed_in,
+        wheeling_value=values.wheeling,
+        co2_g_per_kwh=site.grid_co2_g_per_kwh or None,
+        co2_source=site.grid_co2_source or None,
+    )
 
 
 def _end_of(day: int, zone: ZoneInfo) -> int:

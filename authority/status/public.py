@@ -9,7 +9,7 @@ LOOK_SECONDS however many ask; `Board.watch`, which the pages' process calls, wr
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -136,17 +136,22 @@ class Board:
 
     def watch(self) -> None:
         """Look, and write down what has been otherwise for SETTLE_SECONDS."""
-        seen = self.now()
+        seen, due = self.now(), []
+        for each in seen.parts:
+            if each.since is not None or each.state == "unknown":
+                self._other.pop(each.part, None)
+                continue
+            state, since = self._other.get(each.part, ("", 0))
+            if state != each.state:
+                self._other[each.part] = (each.state, since := seen.time)
+            due.append((each, since))
+        if not due:
+            return
         with self._app.store.write() as session:
             last = _last(session)
-            for each in seen.parts:
-                if each.state == last[each.part][0] or each.state == "unknown":
-                    self._other.pop(each.part, None)
-                    continue
-                state, since = self._other.get(each.part, ("", 0))
-                if state != each.state:
-                    self._other[each.part] = (each.state, since := seen.time)
-                if last[each.part][0] is None or seen.time - since >= SETTLE_SECONDS:
+            for each, since in due:
+                known = last[each.part][0]
+                if known != each.state and (known is None or seen.time - since >= SETTLE_SECONDS):
                     session.add(ServiceChange(part=each.part, state=each.state, since=since))
                     self._other.pop(each.part, None)
 
@@ -211,7 +216,7 @@ def _last(session: Session) -> dict[Part, tuple[State | None, int | None]]:
     return found
 
 
-def _incidents(newest_first: list[ServiceChange] | tuple[ServiceChange, ...]) -> Iterator[Incident]:
+def _incidents(newest_first: Sequence[ServiceChange]) -> Iterator[Incident]:
     """From when to when parts were not up; one that went from bad to worse is one incident."""
     found: list[Incident] = []
     open_: dict[str, tuple[State, int]] = {}

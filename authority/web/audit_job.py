@@ -1,4 +1,4 @@
-"""`authority audit verify` as a job: one at a time, as a process of its own that ends with this one."""
+"""An audit (`authority audit verify`, `bill`) as a job: one at a time, a process of its own that ends with this one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ MOST_MESSAGE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """Where the last audit stands. taken and of are leaves; result is what `audit verify --json` printed.
+    """Where the last audit stands. taken of `of` are done (leaves, epochs); result is what its --json printed.
+
+    subject is what was to be audited, such as a bill's number.
 
     idle: none was started since the service was. failed: it ended without a result, for the reason in message.
     """
@@ -32,6 +34,7 @@ class JobState:
     of: int = 0
     result: dict[str, Any] | None = None
     message: str = ""
+    subject: str = ""
 
 
 class AuditJob:
@@ -51,12 +54,12 @@ class AuditJob:
         with self._lock:
             return self._state
 
-    def start(self) -> bool:
-        """Start an audit; False where one runs."""
+    def start(self, subject: str = "") -> bool:
+        """Start an audit, of a subject where the command takes one; False where one runs."""
         with self._lock:
             if self._state.state == "running":
                 return False
-            self._state = JobState("running", started_at=self._clock())
+            self._state = JobState("running", started_at=self._clock(), subject=subject)
             self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
         return True
@@ -72,7 +75,14 @@ class AuditJob:
         complaints: list[str] = []
         try:
             child = subprocess.Popen(
-                [sys.executable, "-m", processes.__name__, str(os.getpid()), *self._command],
+                [
+                    sys.executable,
+                    "-m",
+                    processes.__name__,
+                    str(os.getpid()),
+                    *self._command,
+                    *([self._state.subject] if self._state.subject else []),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -5,9 +5,11 @@ They show pseudonyms, as the log has them. Each reading of them is itself an ent
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import date
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 
@@ -16,7 +18,9 @@ from authority.api.audit_log import AuditLog
 from authority.api.gate import Rule
 from authority.app import App
 from authority.billing.calendar import local
+from authority.billing.views import words_of
 from authority.chain.client import ChainClient
+from authority.language.reading import gettext
 from authority.people import reads
 from authority.people.roles import AUDITOR, AUTHORITY
 from authority.web import answers, ranges
@@ -34,6 +38,10 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "audit.book_bytes",
         "audit.verify",
         "audit.verify_state",
+        "audit.bills",
+        "audit.bill",
+        "audit.bill_again",
+        "audit.bill_state",
     ),
     AUDITS,
 )
@@ -45,6 +53,8 @@ def blueprint(app: App, client: Callable[[], ChainClient], job: AuditJob | None 
     """The pages over an opened authority."""
     audit, found = Blueprint("audit", __name__, url_prefix="/audit"), AuditLog(app, client)
     verifier = job or AuditJob(app.home.path, app.clock)
+    words = ("audit", "bill", "--home", str(app.home.path), "--json", "--progress")
+    biller = AuditJob(app.home.path, app.clock, (sys.executable, "-m", "authority.cli", *words))
 
     def note(what: str) -> None:
         reads.note(app.store, gate.principal(), what, reads.EVERYBODY, app.clock())
@@ -109,7 +119,41 @@ def blueprint(app: App, client: Callable[[], ChainClient], job: AuditJob | None 
         state.pop("result")
         return jsonify(state)
 
+    @audit.get("/bills")
+    def bills() -> Response:
+        note("bills")
+        rows, older = found.bills(answers.place("before"))
+        return shown("audit_bills.html", rows=rows, older_place=older)
+
+    @audit.get("/bills/<int:number>")
+    def bill(number: int) -> Response:
+        """A bill as it was issued, and computed again where that was asked for."""
+        issued = found.bill(number)
+        reads.note(app.store, gate.principal(), "bill", issued.wallet, app.clock())
+        return shown("audit_bill.html", bill=issued, job=biller.state, subject=str(number), words_of=_figure_words)
+
+    @audit.post("/bills/<int:number>")
+    def bill_again(number: int) -> Response:
+        """Start computing it again where no other is."""
+        reads.note(app.store, gate.principal(), "bill", found.bill(number).wallet, app.clock())
+        biller.start(str(number))
+        return redirect(url_for("audit.bill", number=number))
+
+    @audit.get("/bills/<int:number>/again")
+    def bill_state(number: int) -> Response:
+        """How far it is, for the page's script."""
+        state = asdict(biller.state)
+        state.pop("result")
+        if state["subject"] != str(number):
+            state["state"] = "idle"
+        return jsonify(state)
+
     return audit
+
+
+def _figure_words(figure: Mapping[str, Any]) -> str:
+    """What a figure of a bill is for; corrections of several lines are one."""
+    return gettext("corrections") if figure["kind"] == "correction" else words_of(figure)
 
 
 def _day(name: str) -> date | None:

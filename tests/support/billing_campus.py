@@ -13,7 +13,10 @@ from typing import Any
 import bill_reference
 import pytest
 from bill_reference import Account, Reference, events_of
+from sqlalchemy import select
 
+from authority.audit.bill_again import again
+from authority.audit.command import chain_at
 from authority.chain import accounts, programs
 from authority.cli import main
 from authority.log import log
@@ -89,6 +92,16 @@ def assert_bills_are_the_references(campus: Any, *periods: int) -> None:
     """Every issued bill of these periods is what the reference makes of log and chain."""
     reference = reference_of(campus)
     assert_bills_are(campus, {period: reference.of(period) for period in periods})
+    assert_the_audit_makes_the_same(campus, *periods)
+
+
+def assert_the_audit_makes_the_same(campus: Any, *periods: int) -> None:
+    """`authority audit bill`, by rules of its own, agrees with each issued bill of these periods."""
+    with campus.app.store.read() as session:
+        for number in session.scalars(select(IssuedBill.number).where(IssuedBill.period.in_(periods))).all():
+            found = again(session, chain_at(campus.client), number, lambda *_: None)
+            assert not found.problems, (number, found)
+            assert found.figures
 
 
 def assert_bills_are(campus: Any, expected: dict[int, dict[str, Account]]) -> None:

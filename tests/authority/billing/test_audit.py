@@ -40,6 +40,15 @@ def verify(campus, capsys, *options):
     return sorted((each["code"], each["where"]) for each in told["problems"])
 
 
+def bill_again(campus, capsys, number):
+    """What `authority audit bill` makes of a bill: its figures by kind, and what does not hold."""
+    capsys.readouterr()
+    status = main(["audit", "--home", str(campus.home_path), "bill", str(number), "--json", "--progress"])
+    told = json.loads(capsys.readouterr().out)
+    assert status == (0 if told["ok"] else 1)
+    return {each["kind"]: each for each in told["figures"]}, told
+
+
 def test_issued_bills_hold_and_an_edited_document_is_named(ended, capsys, tmp_path):
     billing = command_of(ended, capsys)
     billing("close", 0)
@@ -53,12 +62,22 @@ def test_issued_bills_hold_and_an_edited_document_is_named(ended, capsys, tmp_pa
     assert main(["audit", "--home", str(ended.home_path), "export", "--bundle", str(bundle)]) == 0
     assert verify(ended, capsys, "--bundle", bundle) == []
 
+    figures, told = bill_again(ended, capsys, 2)
+    assert told["ok"]
+    assert told["issued_due"] == told["found_due"] == figures["remainder"]["found_amount"] > 0
+    assert figures["withdrawn"]["found_wh"] == figures["remainder"]["found_wh"]
     with ended.app.store.write() as session:
         bill = session.get(IssuedBill, 2)
         bill.document = bill.document.replace(b'"due":', b'"due":1', 1)
     assert verify(ended, capsys) == [("bill_changed", "bill 2")]
     assert verify(ended, capsys, "--log-only") == [("bill_changed", "bill 2")]
     assert "bill_changed" in billing("show", 2, status=1)
+    figures, told = bill_again(ended, capsys, 2)
+    assert all(each["same"] for each in figures.values())
+    assert [problem.split(",")[0] for problem in told["problems"]] == [
+        "its document is not the one whose hash is in the log",
+        f"{told['issued_due']} micro-credits are said to be due",
+    ]
     with ended.app.store.write() as session:
         session.delete(session.get(IssuedBill, 2))
     assert verify(ended, capsys) == [("bill_lost", "bill 2")]
@@ -107,3 +126,8 @@ def test_a_bill_that_was_issued_wrong_is_named(ended, capsys, fraud):
         issue_by_hand(ended, second, 2)
     run_epochs(ended, ended.billed_by, ended.epoch + 2)
     assert verify(ended, capsys) == expected
+    if fraud == "due":
+        figures, told = bill_again(ended, capsys, 2)
+        assert [kind for kind, each in figures.items() if not each["same"]] == ["remainder"]
+        assert figures["remainder"]["issued_amount"] == figures["remainder"]["found_amount"] + 1
+        assert told["issued_due"] == told["found_due"] + 1

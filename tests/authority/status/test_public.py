@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from people_site import application, no_chain
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from authority.chain.client import ChainClient
 from authority.governance import acts
@@ -99,11 +99,10 @@ def test_what_is_not_known_is_said_so(app: Any, store_url: str) -> None:
         "metering": "down", "settlement": "down", "market": "down", "log": "unknown", "chain": "down",
     }  # fmt: skip
     board.watch()
-    app.store.engine.dispose()
     with app.store.write() as session:
         assert {row.part for row in session.scalars(select(ServiceChange))} == {
             "metering", "settlement", "market", "chain",
         }  # fmt: skip
-        session.execute(ServiceChange.__table__.delete())
-        session.connection().exec_driver_sql("DROP TABLE service_changes")
+    with app.store.write() as session:
+        session.execute(text("DROP TABLE service_changes"))
     assert set(states(Board(app, no_chain).now()).values()) == {"unknown"}

@@ -22,7 +22,7 @@ from authority.store.persons import Person
 from authority.web import access
 
 NO_PAGES = {
-    "audit.verify_state", "health.alive", "health.metrics", "health.ready", "language.choose",
+    "audit.bill_state", "audit.verify_state", "health.alive", "health.metrics", "health.ready", "language.choose",
     "live_events", "log.checkpoint", "log.key",
     "market_pages.prices_csv", "member.bill_pdf", "my_certificates.pdf", "openapi.spec", "people.home",
     "treasurer.bill_pdf",
