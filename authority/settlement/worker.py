@@ -7,6 +7,7 @@ is a round like any other.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from authority.chain.errors import (
 )
 from authority.enrolment import wallets
 from authority.errors import AuthorityError
+from authority.faults import Faults
 from authority.log.publish import Publish
 from authority.market.policies import standing_orders_by_wallet
 from authority.market.standing_orders import StandingOrder
@@ -59,6 +61,7 @@ from authority.settlement.transfers import Transfers
 from authority.settlement.views import book_hash
 from authority.settlement.watch import Watch
 from authority.store import Store
+from authority.store.engine import in_a_line
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import CHAIN_SUBMITTED
 from authority.store.people import User, WalletKey
@@ -171,13 +174,15 @@ class Worker:
 
     def run(self, stop: Event, keep: Callable[[], bool] = lambda: True) -> None:
         """Work until stop is set or keep() (the lease) says no; rounds without anything to do are spaced out."""
-        delay = FIRST_DELAY_MS
+        delay, faults = FIRST_DELAY_MS, Faults(LOG)
         while not stop.is_set() and keep():
             try:
                 busy = self.round()
                 delay = FIRST_DELAY_MS
+                faults.over("round", "settlement goes on")
             except (ChainError, OperationalError, LogBehindError) as error:
-                LOG.warning("settlement waits", again_in_ms=delay, reason=str(error))
+                cause, reason = f"{type(error).__name__} {getattr(error, 'name', '')}".strip(), in_a_line(error)
+                faults.met("round", cause, "settlement waits", logging.WARNING, again_in_ms=delay, reason=reason)
                 self._fresh = True
                 stop.wait(delay / 1000)
                 delay = min(delay * 2, LONGEST_LINE_DELAY_MS)

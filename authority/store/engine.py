@@ -80,6 +80,11 @@ class WrongNetworkError(StoreError):
     code = "wrong_network"
 
 
+def in_a_line(error: Exception) -> str:
+    """What is wrong: of a database the driver's own words, which may be several lines, without SQLAlchemy's."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
 class Store:
     """An open, migrated database. One per process; sessions are for one thread at a time."""
 
@@ -116,7 +121,7 @@ class Store:
         except SQLAlchemyError as error:
             engine.dispose()
             raise StoreUnreachableError(
-                f"the database at {parsed.render_as_string()} cannot be opened: {error}"
+                f"the database at {parsed.render_as_string()} cannot be opened: {in_a_line(error)}"
             ) from error
         if alone:
             store._count_writes()
