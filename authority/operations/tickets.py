@@ -18,9 +18,10 @@ from authority.app import App
 from authority.billing import views
 from authority.billing.calendar import days_between, local
 from authority.billing.views import Correction
+from authority.enrolment.steps import Done
 from authority.language.reading import marked
 from authority.log import log
-from authority.operations.desk import Desk, Done
+from authority.operations.desk import Desk
 from authority.operations.errors import TicketInvalidError, TicketOverError
 from authority.refusals import NotFoundError
 from authority.store.billing import BillingPeriod, IssuedBill

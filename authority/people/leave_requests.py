@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from authority.app import App
 from authority.billing import payouts
 from authority.chain.client import ChainClient
-from authority.enrolment.closing import Step
+from authority.enrolment.steps import Step
 from authority.errors import AuthorityError
 from authority.language.reading import marked
 from authority.log import log

@@ -31,7 +31,7 @@ from authority.errors import AuthorityError
 from authority.store.base import Base
 from authority.store.log import LogState
 from authority.store.rows import take_arrays
-from edge_agent.wire.files import make_private_file
+from edge_agent.wire.files import make_private_file, use_write_ahead_log
 
 BUSY_SECONDS = 30
 IDLE_SECONDS = 1.0
@@ -293,7 +293,7 @@ def _sqlite(url: str, durable: bool) -> Engine:
     def _connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         assert isinstance(connection, sqlite3.Connection)  # noqa: S101
         connection.isolation_level = None  # SQLAlchemy begins, not sqlite3
-        connection.execute("PRAGMA journal_mode=WAL")
+        use_write_ahead_log(connection, BUSY_SECONDS)
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA foreign_keys=ON")
 

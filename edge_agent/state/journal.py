@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_agent.errors import EdgeError
-from edge_agent.wire.files import make_private_file
+from edge_agent.wire.files import make_private_file, use_write_ahead_log
 from edge_agent.wire.reading import (
     CODES,
     VERDICT_ACCEPTED,
@@ -45,6 +45,9 @@ write-ahead log, and from there into its place. Four times smaller pages wear an
 
 CHECKPOINT_PAGES = 2000
 """Pages in the write-ahead log at which it is carried into the database: by then most were written many times."""
+
+BUSY_SECONDS = 10.0
+"""How long a process waits for another that has the database locked."""
 
 CACHE_KIB = 256
 """Kibibytes of pages that SQLite keeps in memory. A boundary touches a few dozen pages; with SQLite's own two
@@ -271,12 +274,12 @@ class Journal:
             make_private_file(path)
         except OSError as error:
             raise JournalUnusableError(f"the journal at {path} cannot be written: {error}") from error
-        connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
         try:
             with _typed(path):
                 connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # of a new one; an older keeps its own
                 connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
-                connection.execute("PRAGMA journal_mode = WAL")
+                use_write_ahead_log(connection, BUSY_SECONDS)
                 connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")

@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import os
 import secrets
+import sqlite3
+import time
 from pathlib import Path
 
 
@@ -30,6 +32,22 @@ def make_private_file(path: Path) -> None:
         os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
+
+
+def use_write_ahead_log(connection: sqlite3.Connection, seconds: float) -> None:
+    """Have a database keep a write-ahead log, waiting so long while others make it: there SQLite itself may not wait.
+
+    sqlite3.OperationalError ("database is locked") after that.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def sha256_of(path: Path) -> str:

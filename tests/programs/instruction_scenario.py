@@ -37,8 +37,9 @@ PARAMETERS = {
     "clock_skew_seconds": EPOCH_SECONDS,
     "cancel_cutoff_seconds": 0,
     "billing_period_epochs": 16,
+    "netting_epochs": 96,
 }
-"""The shortest billing period; the others as campus.PARAMETERS."""
+"""The shortest billing period, and the longest netting, for a slow machine; the others as campus.PARAMETERS."""
 REFERENCE_PRICE = 150_000
 ORDERS_PER_SIDE = 16
 CONSUMPTION, FEED_IN = 0, 1

@@ -52,7 +52,7 @@ FACTS = {
     "reference price": 100_000,
     # bob retires 1,000 Wh of consumption; alice feeds 1,000 Wh in at 0.05, half out of its seat, and redeems 99,250
     "held after retiring": {"alice": [1_500, 75_000, 0, 25_000], "bob": [400, 500_000, 100, 200_000]},
-    "settled first span under carol": {"minted": 0, "withdrawn": 0},
+    "settled first span under carol": {"minted": 0, "withdrawn": 2_000},
     "rebased": [10, 0, 0, 0],
     "settled span of the rebase": {"minted": 0, "withdrawn": 0},
     "held after the refund": {"alice": [1_500, 75_000, 0, 25_000], "bob": [400, 500_000, 100, 320_000]},

@@ -77,6 +77,8 @@ class ArchivedPostgres:
             )
         self._run("touch", str(self.data / "recovery.signal"))
         self.start()
+        while self.ask("SELECT pg_is_in_recovery()"):  # it answers reads before it has got there
+            time.sleep(0.05)
 
     def _program(self, name: str, *words: object) -> None:
         self._run(str(self.programs / name), *map(str, words))
