@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support")]
 
 from member_pages import DAY, START, made  # noqa: E402
+from solders.keypair import Keypair  # noqa: E402
 
 from authority.api.me_export import Exports  # noqa: E402
 from authority.app import App  # noqa: E402
@@ -42,6 +43,7 @@ def main() -> int:
         with app.store.write() as session:
             person = records.add(session, "a@campus.example", "A", now=now)
             member = session.get_one(User, 1)
+            member.wallet = str(Keypair().pubkey())
             records.grant(session, person, "member", by="x", now=now, member=member)
             pseudonym = person.pseudonym
         before, grown = os.times(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
