@@ -60,11 +60,11 @@ def blueprint(hooks: Webhooks) -> Blueprint:
 
     @mine.post("")
     def make() -> Response:
-        typed = {"url": request.form.get("url", "").strip(), "events": request.form.getlist("event")}
+        url, events = request.form.get("url", "").strip(), request.form.getlist("event")
         try:
-            _, secret = hooks.make(gate.principal(), typed["url"], typed["events"], request.form.get("once", ""))
+            _, secret = hooks.make(gate.principal(), url, events, request.form.get("once", ""))
         except (PeopleError, RefusalError) as error:
-            return shown(str(error), status_of(error), typed=typed)
+            return shown(str(error), status_of(error), typed={"url": url, "events": events})
         return shown(secret=secret)
 
     @mine.post("/<hook>/end")
