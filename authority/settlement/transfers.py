@@ -97,7 +97,7 @@ class Transfers:
                 if each.state == SENT:
                     self._mark([each.id], GOING)
                 found.setdefault(each.wallet, []).append(each)
-        return dict(found)
+        return {wallet: its for wallet, its in found.items()}  # noqa: C416 - a dict of lists is none of sequences
 
     def refused(self, action: MoveTokens, error: AuthorityError) -> None:
         """A program said no, or a key did not open; what may have landed after all is decided in a later round."""
