@@ -38,7 +38,8 @@ ERRORS_OF = (
     "enrolment/approvals.py", "enrolment/requests.py", "errors.py", "governance/acts.py", "log/nameless.py",
     "market/credits.py", "market/hand_orders.py", "market/policies.py", "market/standing_orders.py",
     "operations/chain_state.py", "operations/handover.py", "operations/members.py",
-    "operations/exchange.py", "operations/news.py", "operations/replacing_wallets.py", "operations/tickets.py", "operations/upgrade.py",
+    "operations/exchange.py", "operations/news.py",
+    "operations/replacing_wallets.py", "operations/tickets.py", "operations/upgrade.py",
     "operations/wallet_requests.py", "people",
     "refusals.py", "status/judgement.py", "web",
 )  # fmt: skip
