@@ -8,12 +8,12 @@ claimed. It names no person and no building: meters go by their pseudonyms. Ener
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from solders.pubkey import Pubkey
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -176,18 +176,18 @@ def _start(data: bytes | None, size: int) -> str | None:
     return None if data is None or len(data) < size else data[:size].hex()
 
 
-def _leaves(session: Session, meters: Iterable[int], begin: int, end: int) -> dict[tuple[int, int], int]:
+def _leaves(session: Session, its: day_sums.Readings, begin: int, end: int) -> dict[tuple[int, int], int]:
     """Where the log has the readings that count, by meter and boundary: a later one in an earlier one's place."""
+    boundaries = {at for records in its.values() for at in records if begin <= at <= end}
     rows = session.execute(
-        select(Frame.meter_pk, Frame.interval_end, func.max(Frame.log_index))
-        .where(
-            Frame.interval_end.between(begin, end),
-            Frame.meter_pk.in_(meters),
-            Frame.disposition.in_(PASSED),
+        select(Frame.meter_pk, Frame.interval_end, Frame.log_index).where(
+            Frame.interval_end.in_(boundaries), Frame.meter_pk.in_(its), Frame.disposition.in_(PASSED)
         )
-        .group_by(Frame.meter_pk, Frame.interval_end)
     )
-    return {(pk, at): leaf for pk, at, leaf in rows}
+    found: dict[tuple[int, int], int] = {}
+    for pk, at, leaf in rows:
+        found[pk, at] = max(leaf, found.get((pk, at), -1))
+    return found
 
 
 def covering(session: Session, last: int) -> Covering:

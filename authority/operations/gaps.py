@@ -26,6 +26,9 @@ from authority.store.metering import (
 )
 from edge_agent.wire.reading import FLAG_CLOCK_ADJUSTED, RECORD_SIZE, Record
 
+MOST_BOUNDARIES = 20_000
+"""How many boundaries a meter's gaps are looked for at: where epochs are short, of fewer days."""
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -43,21 +46,20 @@ class Gap:
 
 def of_meter(session: Session, meter: Meter, since: int, now: int, epoch_seconds: int, late: int) -> list[Gap]:
     """A meter's gaps between two moments, newest first; `late` is after how many seconds a reading is missed."""
-    rows = session.execute(
-        select(Frame.interval_end, Frame.log_index, Frame.disposition)
-        .where(Frame.meter_pk == meter.id, Frame.interval_end >= since)
-        .order_by(Frame.interval_end, Frame.log_index)
-    ).all()
-    before = session.scalar(
-        select(Frame.interval_end)
-        .where(Frame.meter_pk == meter.id, Frame.interval_end < since)
-        .order_by(Frame.interval_end.desc())
-        .limit(1)
+    boundaries = range(-(-since // epoch_seconds) * epoch_seconds, now + 1, epoch_seconds)[-MOST_BOUNDARIES:]
+    since = boundaries[0] if boundaries else since
+    found_at = select(Frame.interval_end, Frame.log_index, Frame.disposition).where(
+        Frame.meter_pk == meter.id, Frame.interval_end.in_(boundaries)
     )
+    rows = sorted((end, index, disposition) for end, index, disposition in session.execute(found_at))
+    earlier = select(Frame.interval_end).where(Frame.meter_pk == meter.id).order_by(Frame.log_index.desc()).limit(1)
+    if rows:
+        earlier = earlier.where(Frame.log_index < min(index for _, index, _ in rows))
+    before = session.scalar(earlier)
     failed = (DISPOSITION_HELD, DISPOSITION_VOID)
     held = [(end, index) for end, index, disposition in rows if disposition in failed]
     ends = sorted({end for end, _, disposition in rows if disposition not in failed and end <= now})
-    if before is not None:
+    if before is not None and (not ends or before < ends[0]):
         ends.insert(0, max(before, since - epoch_seconds))
     if not ends:
         return []

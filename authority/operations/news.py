@@ -97,7 +97,8 @@ def current(session: Session, now: int, user_id: int | None = None) -> Sequence[
         )
         whom = or_(whom, Announcement.audience == MEMBERS, of_its)
     running = (Announcement.ends_at > now, Announcement.starts_at <= now, Announcement.withdrawn_at.is_(None))
-    return session.scalars(select(Announcement).where(*running, whom).order_by(Announcement.id.desc())).all()
+    found = session.scalars(select(Announcement).where(*running, whom))  # sorted here: few run, and many are over
+    return sorted(found, key=lambda each: -each.id)
 
 
 def listed(session: Session, before: int | None) -> Sequence[Announcement]:

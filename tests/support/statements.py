@@ -15,6 +15,7 @@ HISTORY = (
     "bills", "bill_mails", "bill_payments", "credit_entries", "credit_requests", "payout_orders",
     "billing_folded_facts", "billing_folded_credits", "billing_chain_events", "settlement_acts",
     "claims", "enrolments", "approvals", "logged_reads", "carried_frames",
+    "tickets", "ticket_words", "announcements",
 )  # fmt: skip
 """Tables that grow with time; all others grow with the campus, or by a few rows a year."""
 

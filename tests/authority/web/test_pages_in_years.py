@@ -13,6 +13,7 @@ from people_site import build
 from sample_market import add_days
 from statements import executed
 
+from authority.operations import tickets
 from authority.people.roles import AUDITOR, AUTHORITY, MEMBER, OPERATOR, TREASURER
 from authority.web import access
 
@@ -31,14 +32,24 @@ def site(app, clock, sample_month):
     clock.now += 17 * 3_600
     made = build(app)
     sample_month(made)
+    member, who = made.members["Dormitory A"], made.people[MEMBER]
+    with app.store.read() as session:
+        about = tickets.of_line(session, 900, member.wallet, 1, 3)
+    tickets.ask(app, member.id, about, "energy", "I was away.", actor=who.pseudonym, person_id=who.id)
     day = datetime.fromtimestamp(clock.now - 3 * 86_400, UTC).date()
     add_days(made.app, day, 4, ZoneInfo("UTC"), until=clock.now - 900)
     return made
 
 
+def date_of(site):
+    """Yesterday, of which there are readings."""
+    return datetime.fromtimestamp(site.app.clock() - 86_400, UTC).date().isoformat()
+
+
 def addresses(site):
     """(address, whoever may come in and is asked) of every GET route."""
     values = {"number": 1, "period": 0, "wallet": site.members["Dormitory A"].wallet, "batch": 1, "log_index": 1}
+    values |= {"gateway": "dormitory-a", "meter_name": "building", "day": date_of(site)}
     for rule in site.flask.url_map.iter_rules():
         if "GET" in rule.methods:
             given = {name: values.get(name, "x") for name in rule.arguments}
