@@ -28,7 +28,7 @@ ARROW = 7
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A building as it is drawn: its middle, and its line's end at the grid, in units of the drawing.
+    """A building as it is drawn: its middle, and its line from its edge to the grid, in units of the drawing.
 
     stroke is the line's width, 0 where nothing flowed or nothing is known; gives is its direction. arrow is the path of
     its head. word is what stands below the name, label all of it in words.
@@ -37,6 +37,8 @@ class Box:
     name: str
     x: int
     y: int
+    from_x: int
+    from_y: int
     to_x: int
     to_y: int
     stroke: int
@@ -102,12 +104,15 @@ def drawn(plan: Plan) -> Drawing:
         found = net(each.flow)
         to = (grid_x, y) if is_line else (grid_x, grid_y)
         stroke = THINNEST + (THICKEST - THINNEST) * abs(found) // most if found else 0
+        edge = _edge((x, y), to)
         word = words(each.flow, plan.interval_seconds)
         boxes.append(
             Box(
                 name=each.name if len(each.name) <= MOST_LETTERS else each.name[: MOST_LETTERS - 1] + "…",
                 x=x,
                 y=y,
+                from_x=edge[0],
+                from_y=edge[1],
                 to_x=to[0],
                 to_y=to[1],
                 stroke=stroke,
@@ -119,6 +124,13 @@ def drawn(plan: Plan) -> Drawing:
             )
         )
     return Drawing(tuple(boxes), max(height, ROW), grid_x, grid_y, is_line)
+
+
+def _edge(building: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
+    """Where the line to the grid leaves the building's box."""
+    across, down = grid[0] - building[0], grid[1] - building[1]
+    reach = min(1.0, *(half / abs(way) for half, way in ((BOX_WIDTH / 2, across), (BOX_HEIGHT / 2, down)) if way), 1.0)
+    return round(building[0] + across * reach), round(building[1] + down * reach)
 
 
 def _arrow(building: tuple[int, int], grid: tuple[int, int], *, gives: bool) -> str:
