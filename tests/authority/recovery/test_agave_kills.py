@@ -1,7 +1,7 @@
 """Agave under the watchdog, killed again and again: slots come back each time, and at the end the audit holds.
 
-The kills run where AGAVE_KILLS says how often: 20 for the proof. Minutes pass on a busy machine, so they are not in
-every suite.
+They run where AGAVE_KILLS says how often: 20 for the proof. Minutes pass on a busy machine, so they are not in every
+suite.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 
 KILLS = int(os.environ.get("AGAVE_KILLS", "0"))
+ASKED_FOR = pytest.mark.skipif(KILLS == 0, reason="AGAVE_KILLS is not set: some minutes of kills and starts")
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def read_until_now(campus: RecoveryCampus, last: int) -> int:
     return now
 
 
-@pytest.mark.skipif(KILLS == 0, reason="AGAVE_KILLS is not set: some minutes of kills and starts")
+@ASKED_FOR
 @pytest.mark.agave
 @pytest.mark.slow
 @pytest.mark.finding("ops-7")
@@ -96,6 +97,7 @@ def test_agave_is_killed_and_the_campus_loses_nothing(
     audited(campus, capsys)
 
 
+@ASKED_FOR
 @pytest.mark.agave
 @pytest.mark.slow
 @pytest.mark.timeout(900)
