@@ -33,14 +33,16 @@ from authority.billing.calendar import local, midnight
 from authority.chain.client import ChainClient
 from authority.language.reading import gettext, marked, reading
 from authority.log import log
+from authority.market.transfers import DONE
 from authority.people import reads, records
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
 from authority.settlement import member_meters
 from authority.store.base import Base
 from authority.store.billing import BillMail, BillPayment, CreditEntry, CreditRequest, IssuedBill, PayoutOrder
+from authority.store.desk import Ticket, TicketWords
 from authority.store.log import Act
-from authority.store.market import HandOrderRow, StandingOrderPolicy
+from authority.store.market import HandOrderRow, StandingOrderPolicy, TransferRow
 from authority.store.metering import Frame, LivePower, Meter
 from authority.store.people import User, WalletRequest
 from authority.store.persons import (
@@ -57,6 +59,8 @@ from authority.store.persons import (
     ProgramToken,
     ProofLink,
     Proposal,
+    Webhook,
+    WebhookDelivery,
 )
 from edge_agent.wire.canonical import canonical_json
 
@@ -64,7 +68,9 @@ NICE = 10
 """How far it stands back behind those who wait for a page."""
 LEAVES_AT_ONCE = 20_000
 ROWS_AT_ONCE = 2_000
-SECRET = frozenset({"token_hash", "password_hash", "handle", "public_key", "sealed_key", "next_sealed_key", "raw"})
+SECRET = frozenset(
+    {"token_hash", "password_hash", "handle", "public_key", "sealed_key", "next_sealed_key", "raw", "secret"}
+)
 """Columns that are never given out: what would let somebody in, and keys."""
 PRICES = frozenset({"sell_at", "buy_at"})
 """Columns that are called like moments and are prices."""
@@ -75,6 +81,8 @@ FILES = {
     "sessions.csv": marked("where you were signed in, and when"),
     "tokens.csv": marked("the tokens of your programs, without their secrets"),
     "proof-links.csv": marked("links to proofs that you gave out"),
+    "webhooks.csv": marked("where your programs are told of events, without the secrets"),
+    "webhook-messages.csv": marked("messages that were sent to your programs"),
     "mails.csv": marked("mails that the service sent you"),
     "mail-choices.csv": marked("which mails you chose to get or not; what is not in it is as the page says at first"),
     "notices.csv": marked("what the service told you of, or is about to, and what of it lasts"),
@@ -91,6 +99,10 @@ FILES_OF_A_MEMBER = {
     "energy/": marked("your energy by quarters of an hour, a file for each month, in Wh and micro-credits"),
     "readings/": marked("the meters' signed readings that this is computed from, a file for each month, in Wh"),
     "orders.csv": marked("orders that you gave by hand, and what became of them"),
+    "transfers.csv": marked("tokens and credits that you moved or gave by hand"),
+    "received.csv": marked("tokens and credits that other members gave you"),
+    "disputes.csv": marked("what you disputed of bills and days, and what became of it"),
+    "dispute-texts.csv": marked("what was written to your disputes"),
     "fills.csv": marked("what your orders came to, each with the leaf of the log that proves it"),
     "credits.csv": marked("credits that were topped up or paid out, in micro-credits"),
     "payments.csv": marked("payments of your bills, and what you were paid, in micro-credits"),
@@ -129,6 +141,8 @@ class Export:
             ("sessions.csv", PersonSession, ()),
             ("tokens.csv", ProgramToken, ()),
             ("proof-links.csv", ProofLink, ()),
+            ("webhooks.csv", Webhook, ()),
+            ("webhook-messages.csv", WebhookDelivery, ()),
         ):
             yield name, self._table(table, table.person_id == self._person.id, columns=columns)
         yield "mails.csv", self._mails()
@@ -250,6 +264,14 @@ class Export:
             yield f"energy/{month}.csv", self._energy(member, first, last)
             yield f"readings/{month}.csv", self._readings(member, first, last)
         yield "orders.csv", self._table(HandOrderRow, HandOrderRow.user_id == member.id)
+        moved = ("id", "act", "asset", "amount", "state", "told", "signature", "asked_at", "goes_at")
+        yield "transfers.csv", self._table(TransferRow, TransferRow.user_id == member.id, columns=moved)
+        got = (TransferRow.to_user_id == member.id, TransferRow.state == DONE)
+        yield "received.csv", self._table(TransferRow, *got, columns=("id", "asset", "amount", "signature", "asked_at"))
+        yield "disputes.csv", self._table(Ticket, Ticket.user_id == member.id)
+        its = select(Ticket.id).where(Ticket.user_id == member.id)
+        words = ("ticket_id", "from_member", "text", "at")
+        yield "dispute-texts.csv", self._table(TicketWords, TicketWords.ticket_id.in_(its), columns=words)
         yield "fills.csv", self._fills(member)
         yield "credits.csv", self._credits(member)
         yield "payments.csv", self._payments(member)

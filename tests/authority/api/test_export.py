@@ -17,7 +17,7 @@ from authority.api import me_export
 from authority.api.export import FILES, FILES_OF_A_MEMBER
 from authority.app import App
 from authority.people import secrets
-from authority.people.roles import DELEGATE, MEMBER, OPERATOR
+from authority.people.roles import DELEGATE, MEMBER, OPERATOR, SCOPES
 from authority.store.log import Act
 from authority.store.persons import PersonSession, ProgramToken
 
@@ -68,9 +68,7 @@ def test_a_member_has_everything_of_itself_and_nothing_of_others(site: PeopleSit
         120_000,
     )
     assert account["balances"] is None, "the chain does not answer here, and that is said"
-    assert sorted(row["name"] for row in rows(files, "tokens.csv")) == [
-        "only energy:read", "only money:read", "only trading:write",
-    ]  # fmt: skip
+    assert sorted(row["name"] for row in rows(files, "tokens.csv")) == [f"only {scope}" for scope in sorted(SCOPES)]
     assert [row["browser"] for row in rows(files, "sessions.csv")] == ["Chrome on Linux"]
     assert [(row["meter"], row["serial"], row["since"]) for row in rows(files, "meters.csv")] == [
         ("building", "S1", "")
