@@ -213,6 +213,8 @@ SHOW = {
     *(f"authority billing {word}" for word in ("periods", "preview", "show", "ledger")),
     *(f"authority billing {word}" for word in ("payments bills", "payments list", "payouts owed", "payouts list")),
     "authority billing estimate list",
+    *(f"authority tickets {word}" for word in ("list", "show")),
+    "authority audit bill",
     *(f"authority {word} show" for word in ("meters", "members", "approvals", "parameters", "upgrade", "recover")),
     *("authority alerts show", "authority market show", "authority status", "authority meters map"),
     *("authority people sessions", "authority enrol whois", "authority collector held", "authority settlement alerts"),
@@ -228,6 +230,7 @@ NO_DRY_RUN = {
     },
     "does once what a service does all the time": {
         *("authority settlement once", "authority certificates renew", "authority audit witnesses"),
+        "authority audit compare",
     },
     "is a trial itself": {"authority alerts test"},
     "asks, and a person at the authority decides": {"edge-agent enrol", "edge-agent rotate-key", "edge-agent setup"},

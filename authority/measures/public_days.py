@@ -14,7 +14,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import pairwise
@@ -111,28 +110,29 @@ def metered(session: Session, begin: int, end: int, step: int, users: Iterable[i
             its.append((user, roles, found))
     known: list[tuple[int, Mapping[int, Flow]]] = []
     for start, stop in pairwise(edges):
-        with suppress(_UnknownError):
-            one = {user: flow for user, roles, found in its for flow in _flow(roles, found, start, stop)}
-            if one:
-                known.append((stop, one))
+        one = _flows(its, start, stop)
+        if one:
+            known.append((stop, one))
     return Metered(members, measured, max(0, len(edges) - 1), tuple(known))
 
 
-class _UnknownError(Exception):
-    """A meter was not read at an end of the interval, or was reset in it."""
+def _flows(its: Iterable[tuple[int, Roles, Readings]], start: int, stop: int) -> dict[int, Flow] | None:
+    """Flows between two boundaries by member, of those that have a meter then; None where one is not known.
 
-
-def _flow(roles: Roles, found: Readings, start: int, stop: int) -> Iterator[Flow]:
-    """A member's flow between two boundaries; nothing where it has no meter then."""
-    there = [pk for pk, counted in roles.items() if counted.awaited(start, stop)]
-    if not there:
-        return
-    if any(start not in found[pk] or stop not in found[pk] for pk in there):
-        raise _UnknownError
-    flows = day_sums.netted([(roles[pk].role, found[pk][start], found[pk][stop]) for pk in there])
-    if flows is None:
-        raise _UnknownError
-    yield Flow(flows.made_wh, flows.used_wh, flows.into_battery_wh, flows.from_battery_wh)
+    It is not where a meter was not read at an end of the interval, or was reset in it.
+    """
+    flows: dict[int, Flow] = {}
+    for user, roles, found in its:
+        there = [pk for pk, counted in roles.items() if counted.awaited(start, stop)]
+        if not there:
+            continue
+        if any(start not in found[pk] or stop not in found[pk] for pk in there):
+            return None
+        netted = day_sums.netted([(roles[pk].role, found[pk][start], found[pk][stop]) for pk in there])
+        if netted is None:
+            return None
+        flows[user] = Flow(netted.made_wh, netted.used_wh, netted.into_battery_wh, netted.from_battery_wh)
+    return flows
 
 
 def _settled(session: Session, begin: int, end: int, public: frozenset[str]) -> tuple[int | None, int | None]:

@@ -3,6 +3,8 @@
 Reads go by address, so that a production validator needs no account indexes. What is sent returns when it is confirmed,
 with ProgramError where a program refused it, and another ChainError where it is not known what became of it; the next
 snapshot tells.
+
+One long file: a method for each kind of action makes its transaction, and all share the accounts that a snapshot read.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 It may be killed at any instruction. What was done is on the chain; what may still be on its way is either refused by
 the programs when it comes twice, or (an order) kept in the store before it was sent. So the first round after a start
 is a round like any other.
+
+One long file: a round is read from its top to its end, and each step says what a kill between it and the next leaves.
 """
 
 from __future__ import annotations
