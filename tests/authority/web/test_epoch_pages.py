@@ -100,5 +100,5 @@ def test_programs_read_the_same_and_older_epochs_are_a_page_of_their_own(site: A
 def test_the_command_sends_again_by_the_same_service(site: Any, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["settlement", "--home", str(site.app.home.path), "retry"]
     assert main(words) == 0
-    assert "1 readings go to the chain again" in capsys.readouterr().out
+    assert "1 readings: go to the chain again" in capsys.readouterr().out
     assert site.client(OPERATOR).get("/api/v1/epochs").json["refused_readings"] == 0
