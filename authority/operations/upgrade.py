@@ -231,8 +231,9 @@ def _upgrade(desk: Desk, name: str) -> str:
 
 
 def _wait_for_a_slot(desk: Desk) -> None:
+    """Until what is confirmed, on which the next transaction is tried first, is later than what is processed by now."""
     present = desk.client.slot("processed")
-    while desk.client.slot("processed") <= present:
+    while desk.client.slot("confirmed") <= present:
         time.sleep(SLOT_SECONDS / 4)
 
 
