@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from authority.api.meter_days import MeterDay, MeterMap
 from authority.language.reading import gettext, marked, ngettext
 
-SIGNS = {
-    "all": ("\N{BLACK CIRCLE}", marked("all came")),
-    "most": ("\N{CIRCLE WITH LEFT HALF BLACK}", marked("most came")),
-    "some": ("\N{WHITE CIRCLE}", marked("half or less came")),
-    "none": ("\N{MULTIPLICATION SIGN}", marked("none came")),
-    "nothing": ("\N{MIDDLE DOT}", marked("none was due")),
+LEVELS = {
+    "all": marked("all came"),
+    "most": marked("most came"),
+    "some": marked("half or less came"),
+    "none": marked("none came"),
+    "nothing": marked("none was due"),
 }
-"""A cell's level: its sign, and what it means."""
+"""What a cell's level means; the style sheet has its colour, its outline and its sign."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One meter's day: its level (of SIGNS), and how many came of those that were due, in words."""
+    """One meter's day: its level (of LEVELS), and how many came of those that were due, in words."""
 
     level: str
-    sign: str
     words: str
     gaps: bool
 
@@ -41,8 +40,8 @@ def level(day: MeterDay) -> str:
 def cell(day: MeterDay) -> Cell:
     """A day as it is drawn."""
     its = level(day)
-    words = gettext("%(came)s of %(due)s", came=day.came, due=day.due) if day.due else gettext(SIGNS[its][1])
-    return Cell(its, SIGNS[its][0], words, its not in ("all", "nothing"))
+    words = gettext("%(came)s of %(due)s", came=day.came, due=day.due) if day.due else gettext(LEVELS[its])
+    return Cell(its, words, its not in ("all", "nothing"))
 
 
 def sentence(shown: MeterMap) -> str:

@@ -182,7 +182,7 @@ class Shown:
             map=shown,
             map_sentence=meter_map.sentence(shown),
             map_cell=meter_map.cell,
-            map_signs=meter_map.SIGNS,
+            map_levels=meter_map.LEVELS,
             map_page=after,
             map_before=first - timedelta(days=1),
             map_next=next_ if next_ > to else None,
