@@ -303,6 +303,8 @@ def test_the_page_is_done_in_its_order(campus: Campus) -> None:
         first(campus, command.text)
         began = time.monotonic()
         outcome = campus.typed(command)
+        if "[register_fell]" in outcome.shown:  # the meter was read again while its display was looked at
+            outcome = campus.typed(command)
         good = {0, *(status for begun, more in ALSO.items() if command.text.startswith(begun) for status in more)}
         if report:
             with Path(report).open("a") as file:
