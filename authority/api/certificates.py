@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from authority.api.asking import ChainAwayError, asking
 from authority.api.campus import described
 from authority.api.kwh import ProofMissingError, covering
+from authority.api.paging import NEXT
 from authority.app import App
 from authority.billing import certificates
 from authority.billing.bill import ISSUED
@@ -71,7 +72,7 @@ class Certificates:
     """A member's certificates, the newest first."""
 
     certificates: tuple[CertificateView, ...] = described("The certificates.")
-    next: str | None = described("What to ask for next, as `cursor`; null where there are no older ones.")
+    next: str | None = described(NEXT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, request, url_for
+from flask import Response
 
 from authority.api import gate, tags
 from authority.api.certificates import Certificates, CertificateView, MemberCertificates
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
-from authority.api.me_transfers import PageQuery
+from authority.api.paging import PageQuery, whole_address
 from authority.api.schemas import schema_of
 from authority.app import App
 from authority.people.roles import OF_A_MEMBER, READ_MONEY
@@ -39,8 +39,7 @@ EXAMPLE = {
 
 def link_to(app: App, secret: str) -> str:
     """Where the code of a certificate leads."""
-    here = app.home.settings.web.origin or request.host_url.rstrip("/")
-    return here + url_for("certificates.check", secret=secret)
+    return whole_address(app, "certificates.check", secret=secret)
 
 
 def blueprint(app: App, certificates: MemberCertificates) -> APIBlueprint:

@@ -9,11 +9,12 @@ from typing import Any
 
 from apiflask import APIBlueprint, Schema, fields
 from apiflask.validators import Length, OneOf, Range
-from flask import Response, request, url_for
+from flask import Response
 
 from authority.api import gate, tags
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS, KeyInput
+from authority.api.paging import PageQuery, whole_address
 from authority.api.schemas import schema_of
 from authority.api.transfers import Asked, GivenTransfer, GivenTransfers, HandTransfers, OwnCode, TransferPreview
 from authority.app import App
@@ -68,18 +69,9 @@ class TransferInput(Schema):
     to_code = fields.String(load_default="", validate=Length(max=32), metadata={"description": "The member's code."})
 
 
-class PageQuery(Schema):
-    """Which page of a list."""
-
-    cursor = fields.Integer(
-        load_default=None, metadata={"description": "`next` of the page before; the newest where it is left out."}
-    )
-
-
 def link_to(app: App, code: str) -> str:
     """The link in a member's QR code."""
-    here = app.home.settings.web.origin or request.host_url.rstrip("/")
-    return here + url_for("wallet.give", code=code)
+    return whole_address(app, "wallet.give", code=code)
 
 
 def blueprint(app: App, by_hand: HandTransfers) -> APIBlueprint:

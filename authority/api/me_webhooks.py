@@ -14,7 +14,8 @@ from authority.api import gate, tags
 from authority.api.campus import described
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
-from authority.api.me_transfers import OF_THE_MEMBER, PageQuery
+from authority.api.me_transfers import OF_THE_MEMBER
+from authority.api.paging import NEXT, PageQuery
 from authority.api.schemas import schema_of
 from authority.app import App
 from authority.people import sent_forms, webhooks
@@ -83,7 +84,7 @@ class DeliveryViews:
     """Messages of the last 30 days, the newest first."""
 
     deliveries: tuple[DeliveryView, ...] = described("The messages.")
-    next: str | None = described("What to ask for next, as `cursor`; null where there are no older ones.")
+    next: str | None = described(NEXT)
 
 
 class HookInput(Schema):

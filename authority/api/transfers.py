@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from authority.api.asking import asking, on_chain
 from authority.api.campus import described
 from authority.api.hand_orders import NotInCustodyError
+from authority.api.paging import NEXT
 from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.accounts import Config, Status
@@ -113,7 +114,7 @@ class GivenTransfers:
     """Transfers, the newest first."""
 
     transfers: tuple[GivenTransfer, ...] = described("The transfers.")
-    next: str | None = described("What to ask for next, as `cursor`; null where there are no older ones.")
+    next: str | None = described(NEXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

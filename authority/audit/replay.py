@@ -44,6 +44,7 @@ from authority.chain.accounts import (
 )
 from authority.chain.errors import ChainError
 from authority.chain.idl import Idl
+from authority.chain.in_force import parameters_in
 from authority.settlement.snapshot import Pause
 from authority.settlement.surplus import MeterSpan, Span, SurplusError, settle_span, span_kind
 from edge_agent.wire.reading import (
@@ -622,8 +623,7 @@ class Replay(Part):
         config = self.state.account(Config, programs.config_address())
         if config is None or config.pause & Pause.READINGS:
             return
-        staged = config.staged_from and self.state.now // config.epoch_seconds >= config.staged_from
-        parameters = config.staged if staged else config.parameters
+        parameters = parameters_in(config, self.state.now // config.epoch_seconds)
         due = self.state.now - parameters.grace_seconds - config.epoch_seconds
         standing = {state.meter: state.interval_end for _, state in self.state.all(MeterState)}
         for address, meter in self._meters.items():

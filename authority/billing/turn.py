@@ -15,6 +15,7 @@ from authority.billing.errors import TurnBlockedError
 from authority.billing.history import catch_up
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
+from authority.chain.in_force import parameters_in, stage_holds
 from authority.log import log
 
 ACTOR = "settlement"
@@ -32,9 +33,8 @@ def stage_next(app: App, client: ChainClient) -> calendar.Staging | None:
         return None
     zone = ZoneInfo(settings.site.zone)
     epoch = int(client.clock().unix_timestamp) // config.epoch_seconds
-    in_force = bool(config.staged_from) and epoch >= config.staged_from
-    to_come = bool(config.staged_from) and not in_force
-    current = config.staged if in_force else config.parameters
+    to_come = bool(config.staged_from) and not stage_holds(config, epoch)
+    current = parameters_in(config, epoch)
     if to_come and config.staged_from > config.billing_period_end:
         # what was taken back, or is but another length, is in nobody's way
         same = replace(config.staged, billing_period_epochs=current.billing_period_epochs) == current

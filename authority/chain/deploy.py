@@ -21,6 +21,7 @@ from authority.chain.accounts import BOOKS, MAX_ORDERS_PER_SIDE, Config, EpochBo
 from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
+from authority.chain.in_force import parameters_in
 from authority.chain.programs import (
     PROGRAM_IDS,
     UPGRADEABLE_LOADER,
@@ -354,7 +355,7 @@ def _require_same_parameters(client: ChainClient, home: Home) -> None:
     config = client.account(Config, config_address())
     assert config is not None  # noqa: S101 - it was deployed just now
     epoch = int(client.clock().unix_timestamp) // config.epoch_seconds
-    held = config.staged if config.staged_from and epoch >= config.staged_from else config.parameters
+    held = parameters_in(config, epoch)
     differ = [
         f"{name} is {getattr(held, name)} on the chain and {value} in the file"
         for name, value in asdict(home.settings.parameters).items()

@@ -22,6 +22,7 @@ from authority.chain import programs
 from authority.chain.accounts import Config, Seat, Seats
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
+from authority.chain.in_force import parameters_in
 from authority.faults import Faults
 from authority.store.metering import METER_RETIRED, Meter
 from authority.store.people import User
@@ -95,7 +96,7 @@ class Announcer:
             client.close()
         if config is None:
             return {}
-        parameters = config.parameters if not 0 < config.staged_from <= epoch else config.staged
+        parameters = parameters_in(config, epoch)
         span = {"version": 1, "epoch": epoch, "starts_at": epoch * seconds, "ends_at": (epoch + 1) * seconds}
         with self._app.store.read() as session:
             last = _last_price(session, epoch)

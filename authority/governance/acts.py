@@ -18,6 +18,7 @@ from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import NotDeployedError
+from authority.chain.in_force import parameters_in, stage_holds
 from authority.errors import AuthorityError, OutOfRangeError
 from authority.home.settings import ParameterSettings
 from authority.language.reading import spoken
@@ -76,9 +77,9 @@ def read(client: ChainClient) -> Governance:
         raise NotDeployedError("governance is not on the chain yet: authority deploy")
     epoch = int(client.clock().unix_timestamp) // config.epoch_seconds
     staged_from = config.staged_from
-    in_force = bool(staged_from) and epoch >= staged_from
-    parameters, staged = _numbers(config.staged if in_force else config.parameters), _numbers(config.staged)
-    to_come = bool(staged_from) and not in_force and staged != parameters  # the same ones are nothing to come
+    parameters, staged = _numbers(parameters_in(config, epoch)), _numbers(config.staged)
+    # the same ones are nothing to come
+    to_come = bool(staged_from) and not stage_holds(config, epoch) and staged != parameters
     return Governance(
         epoch,
         config.epoch_seconds,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import joinedload
 from authority.chain import programs
 from authority.chain.accounts import MeterRole, Status, UserRole
 from authority.chain.errors import ProgramError
+from authority.chain.in_force import parameters_in
 from authority.enrolment import exchanges, meter_sets
 from authority.enrolment.registration import (
     ChainDiffersError,
@@ -334,7 +335,7 @@ def _tell_unread(desk: Desk, done: Done, what: str, on_chain: MeterOnChain) -> N
     config = desk.config()
     first, end = on_chain.state.interval_end // config.epoch_seconds, desk.epoch()
     silent = desk.client.clock().unix_timestamp - on_chain.state.interval_end
-    if silent > config.parameters.netting_epochs * config.epoch_seconds:
+    if silent > parameters_in(config, end).netting_epochs * config.epoch_seconds:
         desk.note(
             done,
             what,

@@ -24,6 +24,7 @@ from authority.chain.accounts import (
     User,
 )
 from authority.chain.client import TokenAccount
+from authority.chain.in_force import parameters_in
 from authority.market.standing_orders import Limits
 from authority.settlement.snapshot import (
     BookView,
@@ -41,9 +42,7 @@ NO_BOOK = bytes(32)
 
 def config_view(config: Config, now: int) -> ConfigView:
     """Governance's Config with the parameters in force at a time (Unix seconds)."""
-    epoch = now // config.epoch_seconds
-    staged = config.staged_from != 0 and epoch >= config.staged_from
-    parameters = config.staged if staged else config.parameters
+    parameters = parameters_in(config, now // config.epoch_seconds)
     return ConfigView(
         epoch_seconds=config.epoch_seconds,
         pause=Pause(config.pause & sum(Pause)),
