@@ -93,7 +93,7 @@ class EpochPast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Energy:
+class EnergyTokens:
     """Where all energy tokens are. minted = held + escrow + retired, or something is wrong."""
 
     minted_wh: int = described("Ever minted.")
@@ -129,7 +129,7 @@ class Campus:
     epoch_seconds: int = described("The length of a market epoch.")
     epoch: EpochNow = described("The running epoch.")
     buildings: tuple[BuildingNow, ...] = described("The buildings flagged public.")
-    energy: Energy | None = described("Conservation of the energy tokens; null until the chain was read.")
+    energy: EnergyTokens | None = described("Conservation of the energy tokens; null until the chain was read.")
     history: tuple[EpochPast, ...] = described("Recent epochs, oldest first.")
     service: Service = described("Transport, validator, last checkpoint.")
     stands: bool = dataclasses.field(

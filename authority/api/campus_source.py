@@ -17,7 +17,7 @@ from authority.api.campus import (
     BuildingNow,
     Campus,
     CampusUnavailableError,
-    Energy,
+    EnergyTokens,
     EpochNow,
     EpochPast,
     MeterNow,
@@ -56,7 +56,7 @@ class ChainFigures:
     validator: str | None
     slot: int | None
     read_at: int | None
-    energy: Energy | None
+    energy: EnergyTokens | None
     book: Book | None
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from authority.api.asking import ChainAwayError, asking
 from authority.api.campus import described
 from authority.api.kwh import ProofMissingError, covering
-from authority.api.paging import NEXT
+from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
 from authority.billing import certificates
 from authority.billing.bill import ISSUED
@@ -35,8 +35,8 @@ from authority.refusals import NotFoundError
 from authority.store.billing import IssuedBill
 from authority.store.log import Act
 
-AT_ONCE = 50
-"""How many transactions one look at the public page checks, and how many certificates a page lists."""
+TRANSACTIONS_AT_ONCE = 50
+"""How many transactions one look at the public page checks."""
 _ENERGY_TOKEN = str(programs.PROGRAM_IDS["energy_token"])
 
 
@@ -115,8 +115,8 @@ class MemberCertificates:
         )
         with self._app.store.read() as session:
             found = session.scalars(bills).all()
-            shown = [certificates.of_bill(session, bill) for bill in found[:AT_ONCE]]
-        more = str(found[AT_ONCE - 1].number) if len(found) > AT_ONCE else None
+            page, more = cut(found, lambda bill: bill.number)
+            shown = [certificates.of_bill(session, bill) for bill in page]
         views = tuple(self._view(each, link) for each in shown if each is not None)
         return Certificates(certificates=views, next=more)
 
@@ -142,7 +142,7 @@ class MemberCertificates:
             document = _says_so(session, bill)
             leaves = [bill.log_index, *(each.log_index for each in found.retired)]
             entries, pinned = self._in_the_log(session, leaves)
-        some = found.retired[first : first + AT_ONCE]
+        some = found.retired[first : first + TRANSACTIONS_AT_ONCE]
         total = sum(each.wh for each in found.retired) + found.untold_wh == found.wh and found.untold_wh >= 0
         steps = (
             Step("document", document),

@@ -10,7 +10,7 @@ from typing import TypeVar
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from authority.api.campus import Energy
+from authority.api.campus import EnergyTokens
 from authority.api.campus_source import Book, ChainFigures, without_chain
 from authority.audit.chain_state import TOKEN_ACCOUNT_SIZE
 from authority.audit.conservation import AMOUNT_AT
@@ -35,10 +35,10 @@ RETRY_SECONDS = 5
 """How long a validator that did not answer is left alone, so that it does not hold up the page."""
 
 
-def energy_of(minted: int, supply: int, vault: int, held: int) -> Energy:
+def energy_of(minted: int, supply: int, vault: int, held: int) -> EnergyTokens:
     """Minted is the oracle's own lifetime total; retired is that less the supply; the rest is counted."""
     retired = minted - supply
-    return Energy(
+    return EnergyTokens(
         minted_wh=minted,
         held_wh=held,
         escrow_wh=vault,
@@ -114,7 +114,7 @@ class RpcChainReader:
         self._holders = [key for key in (Pubkey.from_string(item["pubkey"]) for item in found) if key != self._vault]
         self._holders_at = self._monotonic()
 
-    def _look(self, epoch: int) -> tuple[int, Energy | None, Book | None]:
+    def _look(self, epoch: int) -> tuple[int, EnergyTokens | None, Book | None]:
         """Slot, conservation and book. All but what is beyond a hundred accounts is read at one slot."""
         addresses = [self._oracle, self._mint, self._vault, programs.book_address(epoch), *self._holders]
         oracle, mint, vault, book, *holders = self._client.raw_accounts(addresses)

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from apiflask import APIBlueprint, Schema, fields
-from apiflask.validators import Range
+from apiflask import APIBlueprint
 from flask import Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,6 +17,7 @@ from authority.api import gate, tags
 from authority.api.campus import described
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
+from authority.api.paging import AT_ONCE, LAST_PLACE, NEXT, PageQuery, cut
 from authority.api.schemas import schema_of
 from authority.app import App
 from authority.people import reads
@@ -40,8 +40,6 @@ RULES: Mapping[str, Rule] = {
     "epochs.shown": Rule(SEES_WHAT_WAITS, READ_OPERATIONS),
     "epochs.retry": Rule(OPERATES),
 }
-MOST_SHOWN = 50
-LAST_EPOCH = 2**62
 STAGES: Mapping[str, str] = {
     "ended": "ended_ms",
     "readings_in": "submitted_ms",
@@ -85,7 +83,7 @@ class EpochRows:
     """Epochs, the newest first."""
 
     epochs: tuple[EpochRow, ...] = described("At most 50.")
-    older: int | None = described("`before` of the next page; null where there is none.")
+    next: str | None = described(NEXT)
     refused_readings: int = described("Readings that the chain refused and that wait to be sent again.")
 
 
@@ -115,14 +113,6 @@ class Retried:
     """What was sent again."""
 
     readings: tuple[int, ...] = described("The log entries of the readings.")
-
-
-class BeforeQuery(Schema):
-    """Where the list goes on."""
-
-    before = fields.Integer(
-        load_default=None, validate=Range(1, LAST_EPOCH), metadata={"description": "Only epochs before this one."}
-    )
 
 
 EXAMPLE_ROW = {
@@ -163,12 +153,12 @@ class Epochs:
 
     def rows(self, before: int | None) -> EpochRows:
         """Epochs, the newest first."""
-        query = select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(MOST_SHOWN)
+        query = select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(AT_ONCE + 1)
         with self._app.store.read() as session:
-            found = session.scalars(query.where(SettlementEpoch.epoch < (before or LAST_EPOCH))).all()
+            found = session.scalars(query.where(SettlementEpoch.epoch < (before or LAST_PLACE))).all()
             refused = len(retrying.waiting(session))
-        older = found[-1].epoch if len(found) == MOST_SHOWN else None
-        return EpochRows(epochs=tuple(map(self._row, found)), older=older, refused_readings=refused)
+        shown, more = cut(found, lambda row: row.epoch)
+        return EpochRows(epochs=tuple(map(self._row, shown)), next=more, refused_readings=refused)
 
     def one(self, epoch: int) -> EpochView:
         """One with what waits; NotFoundError."""
@@ -238,20 +228,24 @@ def blueprint(its: Epochs) -> APIBlueprint:
         return tags.tagged(response, tags.PRIVATE)
 
     @epochs.get("")
-    @epochs.input(BeforeQuery, location="query", arg_name="query")
+    @epochs.input(PageQuery, location="query", arg_name="query")
     @epochs.output(
         schema_of(EpochRows),
         description="The epochs.",
-        example={"epochs": [EXAMPLE_ROW], "older": None, "refused_readings": 1},
+        example={"epochs": [EXAMPLE_ROW], "next": None, "refused_readings": 1},
     )
-    @epochs.doc(summary="Epochs with their stages", responses={400: "The query is wrong.", **NOT_YOURS})
+    @epochs.doc(
+        operation_id="list_epochs",
+        summary="Epochs with their stages",
+        responses={400: "The query is wrong.", **NOT_YOURS},
+    )
     def listed(query: dict[str, Any]) -> dict[str, Any]:
         its.note(gate.principal())
-        return asdict(its.rows(query["before"]))
+        return asdict(its.rows(query["cursor"]))
 
     @epochs.get("/<int:number>")
     @epochs.output(schema_of(EpochView), description="The epoch.", example=EXAMPLE_VIEW)
-    @epochs.doc(summary="One epoch, with what waits", responses=NOT_YOURS)
+    @epochs.doc(operation_id="get_epoch", summary="One epoch, with what waits", responses=NOT_YOURS)
     def shown(number: int) -> dict[str, Any]:
         its.note(gate.principal())
         return asdict(its.one(number))
@@ -259,6 +253,7 @@ def blueprint(its: Epochs) -> APIBlueprint:
     @epochs.post("/retry")
     @epochs.output(schema_of(Retried), description="What was sent again.", example={"readings": [812]})
     @epochs.doc(
+        operation_id="retry_readings",
         summary="Send again the readings that the chain refused",
         description="As `authority settlement retry`. No token may do this: it takes a session and X-Form-Token.",
         responses=dict(NOT_YOURS),

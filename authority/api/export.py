@@ -381,7 +381,7 @@ class Export:
                  "book_leaf")  # fmt: skip
 
         def rows() -> Iterator[list[object]]:
-            for each in self._members.all_fills(member):
+            for each in self._members.fills.all(member):
                 yield [self._at(each.ended_at) if name == "ended_at" else getattr(each, name) for name in names]
 
         return _csv(names, rows())

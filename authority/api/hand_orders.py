@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from authority.api.asking import asking, on_chain
 from authority.api.campus import described
 from authority.api.market import DepthStep, depth_steps
+from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
 from authority.billing.bill import orders_in
 from authority.chain import programs
@@ -44,8 +45,7 @@ from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
 
 SHOWN_EPOCHS = 96
-"""Of how many past epochs orders by hand are listed."""
-MOST_SHOWN = 50
+"""Of how many past epochs the page shows orders by hand."""
 
 
 class BookClosedError(MarketError):
@@ -136,9 +136,10 @@ class GivenOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenOrders:
-    """Orders by hand of the last 96 epochs, newest first, at most 50."""
+    """Orders by hand, the newest first."""
 
     orders: tuple[GivenOrder, ...] = described("The orders.")
+    next: str | None = described(NEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,12 +314,17 @@ class HandOrders:
 
     # What became of them
 
-    def given(self, member: MemberAccount) -> GivenOrders:
-        """Orders by hand of the last 96 epochs, newest first."""
-        first = self._app.clock() // self._app.home.settings.epoch.seconds - SHOWN_EPOCHS
+    def given(self, member: MemberAccount, before: int | None = None, *, epochs: int | None = None) -> GivenOrders:
+        """Orders by hand, the newest first, older than that number; of so many past epochs, or of all."""
+        now = self._app.clock() // self._app.home.settings.epoch.seconds
+        first = 0 if epochs is None else now - epochs
         with self._app.store.read() as session:
-            asked = hand_orders.of_member(session, member.id, first)
-            return GivenOrders(orders=_given_by(session, member, asked[:MOST_SHOWN], asked))
+            asked = hand_orders.newest(session, member.id, before=before, first_epoch=first, limit=AT_ONCE + 1)
+            shown, more = cut(asked, lambda each: each.id)
+            if not shown:
+                return GivenOrders(orders=(), next=None)
+            beside = hand_orders.of_member(session, member.id, shown[-1].wish.epoch, shown[0].wish.epoch + 1)
+            return GivenOrders(orders=_given_by(session, member, shown, beside), next=more)
 
 
 def proposed(side: str, price: int, quantity: int) -> ProposedOrder:

@@ -250,6 +250,7 @@ def blueprint(indicators: CampusIndicators) -> APIBlueprint:
     @public.input(IndicatorsQuery, location="query", arg_name="query")
     @public.output(schema_of(Indicators), description="The indicators.", example=EXAMPLE)
     @public.doc(
+        operation_id="get_indicators",
         summary="Self-sufficiency, self-consumption, share traded, prices and CO2 by day or month",
         description=(
             "In the site's time zone; at most 92 days by day, 366 by month. A day is told when it is over and "

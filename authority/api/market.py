@@ -346,6 +346,7 @@ def blueprint(market: Market) -> APIBlueprint:
     @public.input(PricesQuery, location="query", arg_name="query")
     @public.output(schema_of(Prices), description="Prices and volumes.", example=EXAMPLE_PRICES)
     @public.doc(
+        operation_id="get_market_prices",
         summary="The market's prices and volumes by quarter, day or month",
         description=(
             "In the site's time zone; days have 92 to 100 quarters. At most 7 days by quarter, 92 by day. Books in "
@@ -360,6 +361,7 @@ def blueprint(market: Market) -> APIBlueprint:
     @public.get("/book")
     @public.output(schema_of(ClearedBook), description="The book.", example=EXAMPLE_BOOK)
     @public.doc(
+        operation_id="get_market_book",
         summary="The last cleared book, as sums by price",
         description="Neighbouring limits are put together until each sum is of enough members.",
     )

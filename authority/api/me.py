@@ -13,9 +13,11 @@ from flask import Response
 
 from authority.api import days, espi, gate, green_button, tags
 from authority.api.campus import described
+from authority.api.fills import Fills
 from authority.api.gate import ANY_SCOPE, Rule
 from authority.api.hand_orders import GivenOrder, GivenOrders, HandOrders, OrderPreview, RunningBook, proposed
 from authority.api.member import Balances, Bills, Energy, Members, Orders, Standing
+from authority.api.paging import PageQuery
 from authority.api.schemas import schema_of
 from authority.app import App
 from authority.market.policies import MAX_PRICE, MAX_RESERVE_WH
@@ -29,6 +31,7 @@ RULES: Mapping[str, Rule] = {
     "me.green_button_file": Rule(OF_A_MEMBER, READ_ENERGY),
     "me.balances": Rule(OF_A_MEMBER, READ_MONEY),
     "me.orders": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.fills": Rule(OF_A_MEMBER, READ_MONEY),
     "me.book": Rule(OF_A_MEMBER, READ_MONEY),
     "me.given_orders": Rule(OF_A_MEMBER, READ_MONEY),
     "me.preview_order": Rule(OF_A_MEMBER, READ_MONEY),
@@ -167,6 +170,20 @@ GREEN_BUTTON_ANSWERS: dict[int | str, Any] = {
     **dict[int | str, Any](NOT_YOURS.items()),
 }
 EXAMPLE_ORDER = {"side": "bid", "price_micro_credits_per_kwh": 250_000, "quantity_wh": 1_500}
+EXAMPLE_FILLS = {
+    "fills": [
+        {
+            "epoch": 1_980_032,
+            "ended_at": 1_782_029_700,
+            "side": "bid",
+            "filled_wh": 1_500,
+            "price_micro_credits_per_kwh": 240_000,
+            "amount_micro_credits": 390_000,
+            "book_leaf": 90_112,
+        }
+    ],
+    "next": "1980032",
+}
 EXAMPLE_BOOK = {
     "epoch": 1_980_033,
     "orders_until": 1_782_030_590,
@@ -206,7 +223,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
 
     @me.get("")
     @me.output(schema_of(Me), description="Who asks.")
-    @me.doc(summary="Who asks", responses=NOT_YOURS)
+    @me.doc(operation_id="get_me", summary="Who asks", responses=NOT_YOURS)
     def whoami() -> Me:
         who = gate.principal()
         return Me(
@@ -221,6 +238,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
     @me.input(EnergyQuery, location="query", arg_name="query")
     @me.output(schema_of(Energy), description="The energy.")
     @me.doc(
+        operation_id="get_my_energy",
         summary="Energy and trades by quarter, day or month",
         description="In the site's time zone; days have 92 to 100 quarters. At most 31 days by quarter, 92 by day.",
         responses={400: "The query is wrong.", **NOT_YOURS},
@@ -234,6 +252,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
     @me.get("/energy/green-button")
     @me.input(DaysQuery, location="query", arg_name="query")
     @me.doc(
+        operation_id="get_my_green_button",
         summary="Energy as a Green Button file (ESPI)",
         description="An Atom feed of what was drawn from the campus grid and given to it, in Wh by quarters of an "
         "hour, with estimates marked as such and a summary of each bill. At most 92 days.",
@@ -248,19 +267,41 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
 
     @me.get("/balances")
     @me.output(schema_of(Balances), description="The balances.")
-    @me.doc(summary="Tokens and credits", responses={**NOT_YOURS, 503: "The validator does not answer."})
+    @me.doc(
+        operation_id="get_my_balances",
+        summary="Tokens and credits",
+        responses={**NOT_YOURS, 503: "The validator does not answer."},
+    )
     def balances() -> Balances:
         return members.balances(gate.own_member(app, "balances"))
 
     @me.get("/orders")
     @me.output(schema_of(Orders), description="The orders.")
-    @me.doc(summary="Open orders, and fills", responses={**NOT_YOURS, 503: "The validator does not answer."})
+    @me.doc(
+        operation_id="get_my_orders",
+        summary="Open orders, and late fills",
+        description="Fills of the last 96 epochs; GET /api/v1/me/fills has all.",
+        responses={**NOT_YOURS, 503: "The validator does not answer."},
+    )
     def orders() -> dict[str, Any]:
         return asdict(members.orders(gate.own_member(app, "orders")))
+
+    @me.get("/fills")
+    @me.input(PageQuery, location="query", arg_name="query")
+    @me.output(schema_of(Fills), description="The fills.", example=EXAMPLE_FILLS)
+    @me.doc(
+        operation_id="list_my_fills",
+        summary="What orders came to, the newest first",
+        description="Of all final books, whole epochs a page: 50 fills, or a few more.",
+        responses={400: "The query is wrong.", **NOT_YOURS},
+    )
+    def fills(query: dict[str, Any]) -> dict[str, Any]:
+        return asdict(members.fills.page(gate.own_member(app, "orders"), query["cursor"]))
 
     @me.get("/book")
     @me.output(schema_of(RunningBook), description="The book.", example=EXAMPLE_BOOK)
     @me.doc(
+        operation_id="get_running_book",
         summary="The book that takes orders now: its bounds, and its depth without members",
         responses={**NOT_YOURS, 409: "No book takes orders now.", 503: "The validator does not answer."},
     )
@@ -269,15 +310,24 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
         return asdict(by_hand.book())
 
     @me.get("/orders/by-hand")
+    @me.input(PageQuery, location="query", arg_name="query")
     @me.output(schema_of(GivenOrders), description="The orders.")
-    @me.doc(summary="Orders given by hand, and what became of them", responses=NOT_YOURS)
-    def given_orders() -> dict[str, Any]:
-        return asdict(by_hand.given(gate.own_member(app, "orders")))
+    @me.doc(
+        operation_id="list_my_hand_orders",
+        summary="Orders given by hand, and what became of them, the newest first",
+        responses={400: "The query is wrong.", **NOT_YOURS},
+    )
+    def given_orders(query: dict[str, Any]) -> dict[str, Any]:
+        return asdict(by_hand.given(gate.own_member(app, "orders"), query["cursor"]))
 
     @me.post("/orders/preview")
     @me.input(OrderInput, arg_name="given", example=EXAMPLE_ORDER)
     @me.output(schema_of(OrderPreview), description="What it would come to.")
-    @me.doc(summary="What an order would cost or bring, and lock", responses={**ORDER_REFUSED, **NOT_YOURS})
+    @me.doc(
+        operation_id="preview_my_order",
+        summary="What an order would cost or bring, and lock",
+        responses={**ORDER_REFUSED, **NOT_YOURS},
+    )
     def preview_order(given: dict[str, Any]) -> OrderPreview:
         return by_hand.preview(gate.own_member(app, "orders"), _order(given))
 
@@ -286,6 +336,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
     @me.input(OrderInput, arg_name="given", example=EXAMPLE_ORDER)
     @me.output(schema_of(GivenOrder), status_code=202, description="It is kept, and placed within seconds.")
     @me.doc(
+        operation_id="place_my_order",
         summary="Give an order for the running book",
         description="Settlement signs and places it, once; GET /api/v1/me/orders/by-hand says what became of it.",
         responses={**ORDER_REFUSED, **NOT_YOURS},
@@ -296,6 +347,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
     @me.delete("/orders/<int:number>")
     @me.output(schema_of(GivenOrder), status_code=202, description="It is kept, and done within seconds.")
     @me.doc(
+        operation_id="cancel_my_order",
         summary="Take back an order of the running book, by its number there",
         description="Asked for twice it is done once.",
         responses={**ORDER_REFUSED, **NOT_YOURS},
@@ -305,7 +357,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
 
     @me.get("/standing-order")
     @me.output(schema_of(Standing), description="The standing order.")
-    @me.doc(summary="The standing order", responses=NOT_YOURS)
+    @me.doc(operation_id="get_my_standing_order", summary="The standing order", responses=NOT_YOURS)
     def standing() -> Standing:
         return members.standing(gate.own_member(app, "standing_order"))
 
@@ -313,6 +365,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
     @me.input(StandingInput, arg_name="given")
     @me.output(schema_of(Standing), description="The standing order as it is now.")
     @me.doc(
+        operation_id="set_my_standing_order",
         summary="Set the standing order",
         description="The same order set twice is set once.",
         responses={400: "The order is malformed.", 409: "It could never trade, or says nothing.", **NOT_YOURS},
@@ -327,19 +380,29 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
 
     @me.delete("/standing-order")
     @me.output(EmptySchema, status_code=204)
-    @me.doc(summary="End the standing order", responses={409: "There is none.", **NOT_YOURS})
+    @me.doc(
+        operation_id="end_my_standing_order",
+        summary="End the standing order",
+        responses={409: "There is none.", **NOT_YOURS},
+    )
     def end_standing() -> str:
         members.end_standing(gate.principal(), gate.own_member(app, "standing_order"))
         return ""
 
     @me.get("/bills")
+    @me.input(PageQuery, location="query", arg_name="query")
     @me.output(schema_of(Bills), description="The bills.")
-    @me.doc(summary="Issued bills", responses=NOT_YOURS)
-    def bills() -> dict[str, Any]:
-        return asdict(members.bills(gate.own_member(app, "bills")))
+    @me.doc(
+        operation_id="list_my_bills",
+        summary="Issued bills, the newest first",
+        responses={400: "The query is wrong.", **NOT_YOURS},
+    )
+    def bills(query: dict[str, Any]) -> dict[str, Any]:
+        return asdict(members.bills(gate.own_member(app, "bills"), query["cursor"]))
 
     @me.get("/bills/<int:number>")
     @me.doc(
+        operation_id="get_my_bill",
         summary="One bill",
         description="The document as it was issued; its SHA-256 is in the log.",
         responses={200: "The bill's document.", **NOT_YOURS},
@@ -349,7 +412,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
 
     @me.get("/tokens")
     @me.output(schema_of(Tokens), description="The tokens.")
-    @me.doc(summary="Your programs' tokens", responses=NOT_YOURS)
+    @me.doc(operation_id="list_my_tokens", summary="Your programs' tokens", responses=NOT_YOURS)
     def list_tokens() -> dict[str, Any]:
         with app.store.read() as session:
             return {"tokens": tokens.listed(session, gate.principal().person_id, app.clock())}
@@ -357,7 +420,11 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
     @me.post("/tokens")
     @me.input(TokenInput, arg_name="given")
     @me.output(schema_of(NewToken), status_code=201, description="The token.")
-    @me.doc(summary="Make a token", responses={400: "Its name, scopes or end are wrong.", **NOT_YOURS})
+    @me.doc(
+        operation_id="make_my_token",
+        summary="Make a token",
+        responses={400: "Its name, scopes or end are wrong.", **NOT_YOURS},
+    )
     def make_token(given: dict[str, Any]) -> NewToken:
         with app.store.write() as session:
             made = tokens.make(session, gate.principal(), given["name"], given["scopes"], given["days"], app.clock())
@@ -365,7 +432,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
 
     @me.delete("/tokens/<token>")
     @me.output(EmptySchema, status_code=204)
-    @me.doc(summary="End a token", responses=NOT_YOURS)
+    @me.doc(operation_id="end_my_token", summary="End a token", responses=NOT_YOURS)
     def end_token(token: str) -> str:
         with app.store.write() as session:
             tokens.end(session, gate.principal(), token, app.clock())

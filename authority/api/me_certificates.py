@@ -59,6 +59,7 @@ def blueprint(app: App, certificates: MemberCertificates) -> APIBlueprint:
         example={"certificates": [EXAMPLE], "next": None},
     )
     @me.doc(
+        operation_id="list_my_certificates",
         summary="Certificates of retirement: renewable energy that was used up for what you drew",
         responses={400: "The query is wrong.", **NOT_YOURS},
     )
@@ -67,7 +68,7 @@ def blueprint(app: App, certificates: MemberCertificates) -> APIBlueprint:
 
     @me.get("/<int:number>")
     @me.output(schema_of(CertificateView), description="The certificate.")
-    @me.doc(summary="One certificate, by its bill's number", responses=NOT_YOURS)
+    @me.doc(operation_id="get_my_certificate", summary="One certificate, by its bill's number", responses=NOT_YOURS)
     def one(number: int) -> dict[str, Any]:
         return asdict(certificates.one(gate.own_member(app, "bills"), number, link))
 

@@ -158,6 +158,7 @@ def blueprint(app: App) -> APIBlueprint:
     @me.get("/export")
     @me.input(LanguageQuery, location="query", arg_name="query")
     @me.doc(
+        operation_id="export_my_data",
         summary="Everything that is kept about you, as a ZIP",
         description="README.txt in it says what each file is: person, sessions, tokens, log and who read what; of a "
         "member also meters, energy by quarters of an hour, orders, fills, credits and bills. No token may take it.",

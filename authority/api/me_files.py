@@ -51,6 +51,7 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
     @me.get("/energy.csv")
     @me.input(EnergyQuery, location="query", arg_name="query")
     @me.doc(
+        operation_id="get_my_energy_csv",
         summary="Energy and trades as CSV",
         description=f"{ABOUT} In Wh and micro-credits.",
         responses=_answers(energy_table.CSV_TYPE, {"type": "string", "examples": [CSV_EXAMPLE]}),
@@ -63,6 +64,7 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
     @me.get("/energy.xlsx")
     @me.input(EnergyQuery, location="query", arg_name="query")
     @me.doc(
+        operation_id="get_my_energy_xlsx",
         summary="Energy and trades as XLSX",
         description=f"{ABOUT} In kWh and credits. A second sheet has the total.",
         responses=_answers(energy_table.XLSX_TYPE, {"type": "string", "format": "binary"}),

@@ -89,7 +89,7 @@ def blueprint(app: App) -> APIBlueprint:
 
     @me.get("/leaving")
     @me.output(schema_of(Leaving), description="How far it is.", example=EXAMPLE)
-    @me.doc(summary="Whether you have asked to leave", responses=NOT_YOURS)
+    @me.doc(operation_id="get_my_leaving", summary="Whether you have asked to leave", responses=NOT_YOURS)
     def state() -> Leaving:
         return state_of(app, gate.principal())
 
@@ -97,6 +97,7 @@ def blueprint(app: App) -> APIBlueprint:
     @me.input(AskInput, arg_name="given", example={"gives_up_energy": False})
     @me.output(schema_of(Leaving), status_code=202, description="It is asked for.", example=EXAMPLE)
     @me.doc(
+        operation_id="ask_my_leaving",
         summary="Ask to leave",
         description="An operator decides, and it is carried out when nothing stands in its way. Asked for twice it is "
         "asked for once.",
@@ -108,7 +109,11 @@ def blueprint(app: App) -> APIBlueprint:
 
     @me.delete("/leaving")
     @me.output(schema_of(Leaving), description="How it is now.", example={**EXAMPLE, "state": "withdrawn"})
-    @me.doc(summary="Stay after all", responses={**NOT_YOURS, 409: "It is being carried out."})
+    @me.doc(
+        operation_id="cancel_my_leaving",
+        summary="Stay after all",
+        responses={**NOT_YOURS, 409: "It is being carried out."},
+    )
     def take_back() -> Leaving:
         leave_requests.take_back(app, gate.principal())
         return state_of(app, gate.principal())

@@ -84,14 +84,18 @@ def blueprint(app: App) -> APIBlueprint:
 
     @me.get("/mails")
     @me.output(schema_of(Mails), description="The choices.", example=EXAMPLE)
-    @me.doc(summary="Which mails you get", responses=NOT_YOURS)
+    @me.doc(operation_id="get_my_mails", summary="Which mails you get", responses=NOT_YOURS)
     def chosen() -> Mails:
         return chosen_of(app, gate.principal())
 
     @me.put("/mails")
     @me.input(MailsInput, arg_name="given", example=EXAMPLE)
     @me.output(schema_of(Mails), description="The choices as they are now.", example=EXAMPLE)
-    @me.doc(summary="Choose which mails you get", responses={400: "The body is malformed.", **NOT_YOURS})
+    @me.doc(
+        operation_id="set_my_mails",
+        summary="Choose which mails you get",
+        responses={400: "The body is malformed.", **NOT_YOURS},
+    )
     def choose(given: dict[str, Any]) -> Mails:
         least = given.pop("credit_low_micro_credits")
         notices.choose(app, gate.principal().person_id, given, least)

@@ -92,6 +92,7 @@ def blueprint(app: App, by_hand: HandTransfers) -> APIBlueprint:
         example={"transfers": [EXAMPLE_GIVEN], "next": None},
     )
     @me.doc(
+        operation_id="list_my_transfers",
         summary="Tokens and credits that you moved by hand or were given, and what became of it",
         responses={400: "The query is wrong.", **NOT_YOURS},
     )
@@ -101,7 +102,7 @@ def blueprint(app: App, by_hand: HandTransfers) -> APIBlueprint:
     @me.post("/transfers/preview")
     @me.input(TransferInput, arg_name="given", example=EXAMPLE)
     @me.output(schema_of(TransferPreview), description="What it would do.")
-    @me.doc(summary="What a transfer would do, and who is meant", responses=REFUSED)
+    @me.doc(operation_id="preview_my_transfer", summary="What a transfer would do, and who is meant", responses=REFUSED)
     def preview(given: dict[str, Any]) -> TransferPreview:
         return by_hand.preview(gate.principal(), gate.own_member(app, "balances"), Asked(**given))
 
@@ -110,6 +111,7 @@ def blueprint(app: App, by_hand: HandTransfers) -> APIBlueprint:
     @me.input(TransferInput, arg_name="given", example=EXAMPLE)
     @me.output(schema_of(GivenTransfer), status_code=202, description="It is kept.")
     @me.doc(
+        operation_id="make_my_transfer",
         summary="Move tokens or credits between wallet and market, or give them to a member",
         description="Settlement signs and carries it out, once. A gift can be taken back until then, for some minutes.",
         responses=REFUSED,
@@ -120,6 +122,7 @@ def blueprint(app: App, by_hand: HandTransfers) -> APIBlueprint:
     @me.delete("/transfers/<int:number>")
     @me.output(schema_of(GivenTransfer), description="It is taken back.")
     @me.doc(
+        operation_id="cancel_my_transfer",
         summary="Take back a transfer that is not under way yet",
         description="Asked for twice it is done once.",
         responses={**NOT_YOURS, 409: "It is under way, or decided."},
@@ -129,13 +132,15 @@ def blueprint(app: App, by_hand: HandTransfers) -> APIBlueprint:
 
     @me.get("/code")
     @me.output(schema_of(OwnCode), description="The code.")
-    @me.doc(summary="Your code, by which others give to you", responses=NOT_YOURS)
+    @me.doc(operation_id="get_my_code", summary="Your code, by which others give to you", responses=NOT_YOURS)
     def code() -> OwnCode:
         return by_hand.code(gate.own_member(app, "balances"), link)
 
     @me.post("/code")
     @me.output(schema_of(OwnCode), description="The new code.")
-    @me.doc(summary="A new code; the former one leads nowhere any more", responses=NOT_YOURS)
+    @me.doc(
+        operation_id="renew_my_code", summary="A new code; the former one leads nowhere any more", responses=NOT_YOURS
+    )
     def new_code() -> OwnCode:
         return by_hand.code(gate.own_member(app, "balances"), link, new=True)
 

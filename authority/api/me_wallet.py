@@ -81,6 +81,7 @@ def blueprint(app: App, wallets: OwnWallets) -> APIBlueprint:
     @me.get("/wallet")
     @me.output(schema_of(WalletState), description="The wallet.")
     @me.doc(
+        operation_id="get_my_wallet",
         summary="The wallet that signs for you, and whether the department keeps its key",
         responses={**NOT_YOURS, 503: "The validator does not answer."},
     )
@@ -91,6 +92,7 @@ def blueprint(app: App, wallets: OwnWallets) -> APIBlueprint:
     @me.input(WishInput, arg_name="given", example={"act": "deposit", "asset": "energy", "amount": 1_500})
     @me.output(schema_of(Prepared), description="The transaction to be signed.")
     @me.doc(
+        operation_id="prepare_my_transaction",
         summary="Prepare a transaction for your own wallet",
         description="It was tried on the chain, and holds for about a minute. Your wallet signs it and pays its fee.",
         responses=REFUSED,
@@ -104,6 +106,7 @@ def blueprint(app: App, wallets: OwnWallets) -> APIBlueprint:
     @me.input(SignedInput, arg_name="given")
     @me.output(schema_of(Submitted), description="What became of it.")
     @me.doc(
+        operation_id="submit_my_transaction",
         summary="Send on a transaction that your wallet signed",
         description="Only what was prepared, byte for byte. The same body again says what became of it, and does "
         "nothing twice.",

@@ -15,7 +15,7 @@ from authority.api.campus import described
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
 from authority.api.me_transfers import OF_THE_MEMBER
-from authority.api.paging import NEXT, PageQuery
+from authority.api.paging import NEXT, PageQuery, cut
 from authority.api.schemas import schema_of
 from authority.app import App
 from authority.people import sent_forms, webhooks
@@ -138,8 +138,8 @@ class Webhooks:
         """A webhook's messages, older than that number; WebhookUnknownError."""
         with self.app.store.read() as session:
             found = [DeliveryView(**each) for each in webhooks.deliveries(session, who, id, before)]
-        more = str(found[SHOWN - 1].id) if len(found) > SHOWN else None
-        return DeliveryViews(deliveries=tuple(found[:SHOWN]), next=more)
+        shown, more = cut(found, lambda each: each.id, SHOWN)
+        return DeliveryViews(deliveries=tuple(shown), next=more)
 
     def end(self, who: Principal, id: str) -> None:
         """End a webhook; WebhookUnknownError."""
@@ -162,7 +162,7 @@ def blueprint(hooks: Webhooks) -> APIBlueprint:
 
     @me.get("")
     @me.output(schema_of(HookViews), description="The webhooks.")
-    @me.doc(summary="Your webhooks", responses=NOT_YOURS)
+    @me.doc(operation_id="list_my_webhooks", summary="Your webhooks", responses=NOT_YOURS)
     def listed() -> dict[str, Any]:
         return asdict(hooks.listed(gate.principal()))
 
@@ -171,6 +171,7 @@ def blueprint(hooks: Webhooks) -> APIBlueprint:
     @me.input(HookInput, arg_name="given", example=EXAMPLE)
     @me.output(schema_of(NewHook), status_code=201, description="The webhook, with its secret.")
     @me.doc(
+        operation_id="make_my_webhook",
         summary="Have a program told of what happens",
         description="Messages are posted as JSON, signed: Campus-Signature: t=UNIX,v1=HEX, HEX being HMAC-SHA256 of "
         "`UNIX.BODY` by the secret.",
@@ -186,7 +187,7 @@ def blueprint(hooks: Webhooks) -> APIBlueprint:
 
     @me.delete("/<hook>")
     @me.output(EmptySchema, status_code=204)
-    @me.doc(summary="End a webhook", responses=NOT_YOURS)
+    @me.doc(operation_id="end_my_webhook", summary="End a webhook", responses=NOT_YOURS)
     def end(hook: str) -> str:
         hooks.end(gate.principal(), hook)
         return ""
@@ -194,6 +195,7 @@ def blueprint(hooks: Webhooks) -> APIBlueprint:
     @me.post("/<hook>/resume")
     @me.output(EmptySchema, status_code=204)
     @me.doc(
+        operation_id="resume_my_webhook",
         summary="Switch a webhook on again that was given up",
         description="Asked for twice it is done once.",
         responses=NOT_YOURS,
@@ -205,7 +207,11 @@ def blueprint(hooks: Webhooks) -> APIBlueprint:
     @me.get("/<hook>/deliveries")
     @me.input(PageQuery, location="query", arg_name="query")
     @me.output(schema_of(DeliveryViews), description="The messages.")
-    @me.doc(summary="What became of a webhook's messages", responses={400: "The query is wrong.", **NOT_YOURS})
+    @me.doc(
+        operation_id="list_my_webhook_deliveries",
+        summary="What became of a webhook's messages",
+        responses={400: "The query is wrong.", **NOT_YOURS},
+    )
     def deliveries(hook: str, query: dict[str, Any]) -> dict[str, Any]:
         return asdict(hooks.deliveries(gate.principal(), hook, query["cursor"]))
 

@@ -19,21 +19,22 @@ from datetime import date
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.api import days
 from authority.api.asking import asking, on_chain
 from authority.api.campus import described
+from authority.api.fills import Fill, MemberFills
+from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
 from authority.billing import paper, payments
 from authority.billing.bill import trades_of
-from authority.billing.calendar import days_between, first_epoch_at, local
+from authority.billing.calendar import first_epoch_at, local
 from authority.billing.evidence import StoreEvidence
 from authority.billing.money import Currency
 from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.billing.payments import PaidBill
-from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
 from authority.market import policies
 from authority.market.prices import market_prices
@@ -43,7 +44,6 @@ from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
 from authority.settlement import day_sums, member_meters
 from authority.store.billing import BillingPeriod, IssuedBill
-from authority.store.day_sums import TradeDay
 from authority.store.market import StandingOrderPolicy
 from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
@@ -128,19 +128,6 @@ class OpenOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
-    """What an order came to in a final book."""
-
-    epoch: int = described("The book's epoch.")
-    ended_at: int = described("When the book closed.")
-    side: Literal["bid", "ask"] = described("bid: bought; ask: sold.")
-    filled_wh: int = described("How much changed hands.")
-    price_micro_credits_per_kwh: int = described("The clearing price, the same for all.")
-    amount_micro_credits: int = described("Paid (bid, with wheeling) or received (ask, after the fee).")
-    book_leaf: int = described("The book's leaf in the log, which proves it.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
     """Open orders, and the fills of the last day, newest first."""
 
@@ -198,6 +185,7 @@ class Bills:
     """Issued bills, the newest first."""
 
     bills: tuple[BillHead, ...] = described("The bills.")
+    next: str | None = described(NEXT)
 
 
 NO_TRADES = Trades(bought_wh=0, paid_micro_credits=0, sold_wh=0, received_micro_credits=0)
@@ -210,6 +198,7 @@ class Members:
         self._app, self._client = app, client
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.currency = Currency.of(app.home.settings.billing)
+        self.fills = MemberFills(app, self.zone)
 
     @property
     def epoch_seconds(self) -> int:
@@ -345,42 +334,8 @@ class Members:
         )
         now = self._app.clock()
         with self._app.store.read() as session:
-            late = list(self._fills(session, member, now - FILLS_EPOCHS * seconds, now + seconds))
+            late = list(self.fills.between(session, member, now - FILLS_EPOCHS * seconds, now + seconds))
         return Orders(open=open_, fills=tuple(reversed(late)))
-
-    def all_fills(self, member: MemberAccount) -> Iterator[Fill]:
-        """Every fill, the oldest first, a day of the site's calendar at a time; days without a trade cost nothing."""
-        with self._app.store.read() as session:
-            index = session.get_one(User, member.id).member_index
-            if index is None:
-                return
-            traded = set(session.scalars(select(TradeDay.day).where(TradeDay.member_index == index)))
-            kept = day_sums.trades_kept_until(session, self.zone, self.epoch_seconds) or 0
-            first = session.scalar(select(func.min(SettlementEpoch.epoch)))
-        if first is None:
-            return
-        for day, after in days_between(first * self.epoch_seconds, self._app.clock() + 1, self.zone):
-            if after > kept or day in traded:
-                with self._app.store.read() as session:
-                    found = list(self._fills(session, member, day, after))
-                yield from found
-
-    def _fills(self, session: Session, member: MemberAccount, begin: int, end: int) -> Iterator[Fill]:
-        index, seconds = session.get_one(User, member.id).member_index, self.epoch_seconds
-        if index is None:
-            return
-        for leaf, book in StoreEvidence(session).books(first_epoch_at(begin, seconds), first_epoch_at(end, seconds)):
-            price = EpochBook.from_account(book).price
-            for trade in trades_of(book, member=index):
-                yield Fill(
-                    epoch=trade.epoch,
-                    ended_at=(trade.epoch + 1) * seconds,
-                    side="bid" if trade.is_bid else "ask",
-                    filled_wh=trade.wh,
-                    price_micro_credits_per_kwh=price,
-                    amount_micro_credits=abs(trade.amount + trade.charge),
-                    book_leaf=leaf,
-                )
 
     def _on_chain(self, member: MemberAccount) -> MemberOnChain:
         with asking(self._client) as client:
@@ -447,12 +402,15 @@ class Members:
 
     # Bills
 
-    def bills(self, member: MemberAccount) -> Bills:
-        """Issued bills, the newest first."""
+    def bills(self, member: MemberAccount, before: int | None = None) -> Bills:
+        """Issued bills, the newest first, older than that number."""
+        its = [IssuedBill.wallet == member.wallet, *(() if before is None else (IssuedBill.number < before,))]
+        newest = _HEADS.where(*its).order_by(IssuedBill.number.desc()).limit(AT_ONCE + 1)
         with self._app.store.read() as session:
-            found = session.execute(_HEADS.where(IssuedBill.wallet == member.wallet).order_by(IssuedBill.number.desc()))
-            paid = self._paid(session, IssuedBill.wallet == member.wallet)
-            return Bills(bills=tuple(self._head(row, paid[row.number]) for row in found))
+            shown, more = cut(session.execute(newest).all(), lambda row: int(row.number))
+            last = shown[-1].number if shown else 0
+            paid = self._paid(session, *its, IssuedBill.number >= last)
+            return Bills(bills=tuple(self._head(row, paid[row.number]) for row in shown), next=more)
 
     def bill(self, member: MemberAccount, number: int) -> tuple[BillHead, dict[str, Any]]:
         """One bill with its document; NotFoundError where there is none, or it is another member's."""

@@ -238,6 +238,7 @@ def blueprint(app: App, its: MeterDays) -> APIBlueprint:
     @meters.input(MapQuery, location="query", arg_name="query")
     @meters.output(schema_of(MeterMap), description="The map.", example=EXAMPLE_MAP)
     @meters.doc(
+        operation_id="get_meter_days",
         summary="Meters by days: how many of the readings that were due came",
         responses={400: "The query is wrong.", **NOT_YOURS},
     )
@@ -247,7 +248,11 @@ def blueprint(app: App, its: MeterDays) -> APIBlueprint:
 
     @meters.get("/<gateway>/<meter_name>/days/<day>")
     @meters.output(schema_of(DayOfMeter), description="The day.", example=EXAMPLE_DAY)
-    @meters.doc(summary="One meter's day: where readings are missing, and why", responses=dict(NOT_YOURS))
+    @meters.doc(
+        operation_id="get_meter_day",
+        summary="One meter's day: where readings are missing, and why",
+        responses=dict(NOT_YOURS),
+    )
     def of_day(gateway: str, meter_name: str, day: str) -> dict[str, Any]:
         note()
         return asdict(its.of_day(gateway, meter_name, day_of(day)))

@@ -275,7 +275,11 @@ def blueprint(its: MeterExchange) -> APIBlueprint:
 
     @meters.get(path)
     @meters.output(schema_of(ExchangeState), description="How far it is.", example=EXAMPLE_STATE)
-    @meters.doc(summary="The exchange of a meter: what is written down, and what remains", responses=dict(NOT_YOURS))
+    @meters.doc(
+        operation_id="get_meter_exchange",
+        summary="The exchange of a meter: what is written down, and what remains",
+        responses=dict(NOT_YOURS),
+    )
     def shown(gateway: str, meter_name: str) -> dict[str, Any]:
         its.note(gate.principal())
         return asdict(its.shown(f"{gateway}/{meter_name}"))
@@ -293,6 +297,7 @@ def blueprint(its: MeterExchange) -> APIBlueprint:
     )
     @meters.output(schema_of(ExchangeState), description="How far it is.", example=EXAMPLE_STATE)
     @meters.doc(
+        operation_id="keep_meter_exchange",
         summary="Write down what the displays showed",
         description="Nothing is recorded yet. No token may do this: it takes a session and X-Form-Token.",
         responses=dict(REFUSED),
@@ -303,7 +308,7 @@ def blueprint(its: MeterExchange) -> APIBlueprint:
 
     @meters.delete(path)
     @meters.output(schema_of(ExchangeState), description="How far it is.", example=EXAMPLE_STATE)
-    @meters.doc(summary="Forget what was written down", responses=dict(REFUSED))
+    @meters.doc(operation_id="drop_meter_exchange", summary="Forget what was written down", responses=dict(REFUSED))
     def drop(gateway: str, meter_name: str) -> dict[str, Any]:
         its.drop(gate.principal(), f"{gateway}/{meter_name}")
         return asdict(its.shown(f"{gateway}/{meter_name}"))
@@ -311,14 +316,16 @@ def blueprint(its: MeterExchange) -> APIBlueprint:
     @meters.post(f"{path}/preview")
     @meters.input(ForceInput, arg_name="given", example={"believe": False})
     @meters.output(schema_of(ExchangePreview), description="The preview.", example=EXAMPLE_PREVIEW)
-    @meters.doc(summary="What the exchange would come to", responses=dict(REFUSED))
+    @meters.doc(
+        operation_id="preview_meter_exchange", summary="What the exchange would come to", responses=dict(REFUSED)
+    )
     def preview(gateway: str, meter_name: str, given: dict[str, bool]) -> dict[str, Any]:
         return asdict(its.preview(gate.principal(), f"{gateway}/{meter_name}", believe=given["believe"]))
 
     @meters.post(f"{path}/record")
     @meters.input(ForceInput, arg_name="given", example={"believe": False})
     @meters.output(schema_of(ExchangeState), description="How far it is.", example=EXAMPLE_STATE)
-    @meters.doc(summary="Record the exchange", responses=dict(REFUSED))
+    @meters.doc(operation_id="record_meter_exchange", summary="Record the exchange", responses=dict(REFUSED))
     def record(gateway: str, meter_name: str, given: dict[str, bool]) -> dict[str, Any]:
         its.record(gate.principal(), f"{gateway}/{meter_name}", believe=given["believe"])
         return asdict(its.shown(f"{gateway}/{meter_name}"))

@@ -16,6 +16,7 @@ from authority.api import gate, tags
 from authority.api.campus import described
 from authority.api.gate import ANY_SCOPE, PUBLIC, Rule
 from authority.api.me import NOT_YOURS
+from authority.api.paging import NEXT, PageQuery
 from authority.api.schemas import schema_of
 from authority.app import App
 from authority.operations import news
@@ -69,7 +70,7 @@ class AllNews:
     """All announcements, the newest first."""
 
     announcements: tuple[Kept, ...] = described("At most 50.")
-    older: int | None = described("`before` of the next page; null where there is none.")
+    next: str | None = described(NEXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +78,6 @@ class Announced:
     """An announcement that was made, or is there already."""
 
     number: int = described("Its number.")
-
-
-class BeforeQuery(Schema):
-    """Where the list goes on."""
-
-    before = fields.Integer(
-        load_default=None, validate=Range(1, 2**31 - 1), metadata={"description": "Only older ones than this number."}
-    )
 
 
 class AnnouncementInput(Schema):
@@ -166,7 +159,7 @@ def blueprint(desk: NewsDesk) -> APIBlueprint:
 
     @announced.get("")
     @announced.output(schema_of(News), description="The announcements.", example={"announcements": [EXAMPLE_TOLD]})
-    @announced.doc(summary="What is announced to everybody now")
+    @announced.doc(operation_id="list_announcements", summary="What is announced to everybody now")
     def current() -> dict[str, Any]:
         return asdict(News(announcements=tuple(map(_told, desk.current(None)))))
 
@@ -182,18 +175,19 @@ def desk_blueprint(desk: NewsDesk) -> APIBlueprint:
         return tags.tagged(response, tags.PRIVATE)
 
     @announced.get("/all")
-    @announced.input(BeforeQuery, location="query", arg_name="query")
+    @announced.input(PageQuery, location="query", arg_name="query")
     @announced.output(
-        schema_of(AllNews), description="The announcements.", example={"announcements": [EXAMPLE_KEPT], "older": None}
+        schema_of(AllNews), description="The announcements.", example={"announcements": [EXAMPLE_KEPT], "next": None}
     )
     @announced.doc(
+        operation_id="list_all_announcements",
         summary="All announcements, the newest first",
         responses={400: "The query is wrong.", **NOT_YOURS},
     )
     def listed(query: dict[str, Any]) -> dict[str, Any]:
-        rows = desk.all(gate.principal(), query["before"])
-        older = rows[-1].id if len(rows) == news.MOST_SHOWN else None
-        return asdict(AllNews(announcements=tuple(map(_kept, rows)), older=older))
+        rows = desk.all(gate.principal(), query["cursor"])
+        more = str(rows[-1].id) if len(rows) == news.MOST_SHOWN else None
+        return asdict(AllNews(announcements=tuple(map(_kept, rows)), next=more))
 
     @announced.post("")
     @announced.input(
@@ -206,6 +200,7 @@ def desk_blueprint(desk: NewsDesk) -> APIBlueprint:
     )
     @announced.output(schema_of(Announced), 201, description="Its number.")
     @announced.doc(
+        operation_id="publish_announcement",
         summary="Announce something",
         description="Plain text. No token may do this: it takes a session and X-Form-Token.",
         responses={400: "What is announced is malformed.", **NOT_YOURS},
@@ -215,7 +210,7 @@ def desk_blueprint(desk: NewsDesk) -> APIBlueprint:
 
     @announced.post("/<int:number>/withdraw")
     @announced.output(schema_of(Announced), description="Its number.", example={"number": 4})
-    @announced.doc(summary="Withdraw an announcement", responses=dict(NOT_YOURS))
+    @announced.doc(operation_id="withdraw_announcement", summary="Withdraw an announcement", responses=dict(NOT_YOURS))
     def withdraw(number: int) -> Announced:
         desk.withdraw(gate.principal(), number)
         return Announced(number=number)
@@ -233,7 +228,7 @@ def member_blueprint(desk: NewsDesk) -> APIBlueprint:
 
     @mine_.get("")
     @mine_.output(schema_of(News), description="The announcements.", example={"announcements": [EXAMPLE_TOLD]})
-    @mine_.doc(summary="What is announced to you now", responses=NOT_YOURS)
+    @mine_.doc(operation_id="list_my_announcements", summary="What is announced to you now", responses=NOT_YOURS)
     def mine() -> dict[str, Any]:
         return asdict(News(announcements=tuple(map(_told, desk.current(gate.principal())))))
 

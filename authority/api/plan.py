@@ -190,6 +190,7 @@ def blueprint(plan: CampusPlan) -> APIBlueprint:
     @public.get("/plan")
     @public.output(schema_of(Plan), description="The plan.", example=EXAMPLE)
     @public.doc(
+        operation_id="get_plan",
         summary="The public buildings with what flowed between each and the campus grid",
         description="Of the last interval that was measured, within the last four; from signed readings alone.",
     )

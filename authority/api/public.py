@@ -60,6 +60,7 @@ def blueprint(feed: CampusFeed) -> APIBlueprint:
     @public.input(HistoryQuery, location="query", arg_name="query")
     @public.output(schema_of(Campus), description="The campus now.")
     @public.doc(
+        operation_id="get_campus",
         summary="The campus now",
         description="Buildings, the running epoch, tokens, market and recent epochs. Made at most once a second.",
         responses={400: "The query is wrong.", 503: "Nothing can be shown yet."},
@@ -72,6 +73,7 @@ def blueprint(feed: CampusFeed) -> APIBlueprint:
 
     @public.get("/campus/stream")
     @public.doc(
+        operation_id="stream_campus",
         summary="The campus now, whenever it changes",
         description=(
             "Server-sent events named `campus`, whose data is what GET /api/v1/campus gives; "

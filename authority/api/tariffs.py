@@ -333,6 +333,7 @@ def blueprint(book: TariffBook) -> APIBlueprint:
     @tariffs.get("")
     @tariffs.output(schema_of(Tariffs), description="The tariffs.")
     @tariffs.doc(
+        operation_id="get_tariffs",
         summary="What is in force, staged, proposed, and was in force",
         responses={409: "The programs are not on the chain yet.", 503: "The validator does not answer.", **NOT_YOURS},
     )
@@ -343,7 +344,7 @@ def blueprint(book: TariffBook) -> APIBlueprint:
     @tariffs.get("/preview")
     @tariffs.input(PreviewQuery, location="query", arg_name="query")
     @tariffs.output(schema_of(TariffPreview), description="The preview.", example=EXAMPLE_PREVIEW)
-    @tariffs.doc(summary="A change in the light of last week", responses=dict(REFUSED))
+    @tariffs.doc(operation_id="preview_tariffs", summary="A change in the light of last week", responses=dict(REFUSED))
     def preview(query: dict[str, Any]) -> dict[str, Any]:
         day = query.pop("day")
         return asdict(book.preview({name: value for name, value in query.items() if value is not None}, day))
@@ -356,6 +357,7 @@ def blueprint(book: TariffBook) -> APIBlueprint:
     )
     @tariffs.output(schema_of(Proposed), 201, description="The proposal.")
     @tariffs.doc(
+        operation_id="propose_tariffs",
         summary="Propose other tariffs from a day on",
         description="Another person approves, as [people] two_persons says. No token may do this.",
         responses=dict(REFUSED),
@@ -366,7 +368,11 @@ def blueprint(book: TariffBook) -> APIBlueprint:
     @tariffs.post("/cancel")
     @tariffs.input(ReasonInput, arg_name="given", example={"reason": "the grid keeps its tariff"})
     @tariffs.output(schema_of(Proposed), 201, description="The proposal.")
-    @tariffs.doc(summary="Propose that what is staged is taken back", responses=dict(REFUSED))
+    @tariffs.doc(
+        operation_id="propose_tariff_cancellation",
+        summary="Propose that what is staged is taken back",
+        responses=dict(REFUSED),
+    )
     def propose_cancel(given: dict[str, str]) -> Proposed:
         return Proposed(proposal=book.propose_cancel(gate.principal(), given["reason"]))
 

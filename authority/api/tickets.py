@@ -21,6 +21,7 @@ from authority.api.gate import Rule
 from authority.api.kwh import Proofs
 from authority.api.me import NOT_YOURS
 from authority.api.member import Energy, Members
+from authority.api.paging import NEXT, PageQuery
 from authority.api.schemas import schema_of
 from authority.app import App
 from authority.billing.calendar import midnight
@@ -98,7 +99,7 @@ class Disputes:
     """Disputes, the newest first."""
 
     disputes: tuple[DisputeHead, ...] = described("At most 50.")
-    older: int | None = described("`before` of the next page; null where there is none.")
+    next: str | None = described(NEXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +107,6 @@ class Opened:
     """A dispute that was opened, or is open already."""
 
     number: int = described("Its number.")
-
-
-class BeforeQuery(Schema):
-    """Where a list goes on."""
-
-    before = fields.Integer(
-        load_default=None, validate=Range(1, LAST_NUMBER), metadata={"description": "Only older ones than this number."}
-    )
 
 
 class DayQuery(Schema):
@@ -278,7 +271,7 @@ class Tickets:
 
 def _page(rows: list[tuple[Ticket, str]]) -> Disputes:
     full = len(rows) == tickets.MOST_SHOWN
-    return Disputes(disputes=tuple(_head(*row) for row in rows), older=rows[-1][0].id if full else None)
+    return Disputes(disputes=tuple(_head(*row) for row in rows), next=str(rows[-1][0].id) if full else None)
 
 
 def _head(ticket: Ticket, member: str) -> DisputeHead:
@@ -319,15 +312,17 @@ def member_blueprint(app: App, its: Tickets) -> APIBlueprint:
         return tags.tagged(response, tags.PRIVATE)
 
     @mine.get("")
-    @mine.input(BeforeQuery, location="query", arg_name="query")
-    @mine.output(schema_of(Disputes), description="The disputes.", example={"disputes": [EXAMPLE_HEAD], "older": None})
-    @mine.doc(summary="What you dispute", responses={400: "The query is wrong.", **NOT_YOURS})
+    @mine.input(PageQuery, location="query", arg_name="query")
+    @mine.output(schema_of(Disputes), description="The disputes.", example={"disputes": [EXAMPLE_HEAD], "next": None})
+    @mine.doc(
+        operation_id="list_my_tickets", summary="What you dispute", responses={400: "The query is wrong.", **NOT_YOURS}
+    )
     def listed(query: dict[str, Any]) -> dict[str, Any]:
-        return asdict(its.mine(gate.own_member(app, DISPUTES), query["before"]))
+        return asdict(its.mine(gate.own_member(app, DISPUTES), query["cursor"]))
 
     @mine.get("/<int:number>")
     @mine.output(schema_of(Dispute), description="The dispute.", example=EXAMPLE)
-    @mine.doc(summary="One dispute, with its answers", responses=NOT_YOURS)
+    @mine.doc(operation_id="get_my_ticket", summary="One dispute, with its answers", responses=NOT_YOURS)
     def shown(number: int) -> dict[str, Any]:
         return asdict(view(its.one_of_mine(gate.own_member(app, DISPUTES), number)))
 
@@ -337,6 +332,7 @@ def member_blueprint(app: App, its: Tickets) -> APIBlueprint:
     )
     @mine.output(schema_of(Opened), 201, description="Its number; of an open one of the same, that one's.")
     @mine.doc(
+        operation_id="open_my_ticket",
         summary="Dispute a line of a bill, or a day",
         description="The text is kept out of the log. No token may do this: it takes a session and X-Form-Token.",
         responses=dict(REFUSED),
@@ -349,7 +345,7 @@ def member_blueprint(app: App, its: Tickets) -> APIBlueprint:
     @mine.post("/<int:number>/words")
     @mine.input(WordsInput, arg_name="given", example={"text": "It was the first week of June."})
     @mine.output(schema_of(Dispute), description="The dispute.", example=EXAMPLE)
-    @mine.doc(summary="Write more to a dispute", responses=dict(REFUSED))
+    @mine.doc(operation_id="add_my_ticket_words", summary="Write more to a dispute", responses=dict(REFUSED))
     def add(number: int, given: dict[str, str]) -> dict[str, Any]:
         member = gate.own_member(app, DISPUTES)
         its.add(gate.principal(), member, number, given["text"])
@@ -367,28 +363,37 @@ def desk_blueprint(its: Tickets) -> APIBlueprint:
         return tags.tagged(response, tags.PRIVATE)
 
     @desk.get("")
-    @desk.input(BeforeQuery, location="query", arg_name="query")
-    @desk.output(schema_of(Disputes), description="The disputes.", example={"disputes": [EXAMPLE_HEAD], "older": None})
-    @desk.doc(summary="All disputes, the newest first", responses={400: "The query is wrong.", **NOT_YOURS})
+    @desk.input(PageQuery, location="query", arg_name="query")
+    @desk.output(schema_of(Disputes), description="The disputes.", example={"disputes": [EXAMPLE_HEAD], "next": None})
+    @desk.doc(
+        operation_id="list_tickets",
+        summary="All disputes, the newest first",
+        responses={400: "The query is wrong.", **NOT_YOURS},
+    )
     def listed(query: dict[str, Any]) -> dict[str, Any]:
-        return asdict(its.all(gate.principal(), query["before"]))
+        return asdict(its.all(gate.principal(), query["cursor"]))
 
     @desk.get("/<int:number>")
     @desk.output(schema_of(Dispute), description="The dispute.", example=EXAMPLE)
-    @desk.doc(summary="One dispute", responses=NOT_YOURS)
+    @desk.doc(operation_id="get_ticket", summary="One dispute", responses=NOT_YOURS)
     def shown(number: int) -> dict[str, Any]:
         return asdict(view(its.one(gate.principal(), number)))
 
     @desk.get("/<int:number>/energy")
     @desk.input(DayQuery, location="query", arg_name="query")
     @desk.output(schema_of(Energy), description="The energy.")
-    @desk.doc(summary="A day of a dispute by quarters", responses={400: "The query is wrong.", **NOT_YOURS})
+    @desk.doc(
+        operation_id="get_ticket_energy",
+        summary="A day of a dispute by quarters",
+        responses={400: "The query is wrong.", **NOT_YOURS},
+    )
     def energy(number: int, query: dict[str, Any]) -> dict[str, Any]:
         return asdict(its.energy(gate.principal(), number, query["day"]))
 
     @desk.get("/<int:number>/proof")
     @desk.input(DayQuery, location="query", arg_name="query")
     @desk.doc(
+        operation_id="get_ticket_proof",
         summary="The proof of a day of a dispute",
         description="What the page /kwh checks from a file: readings, signatures, the log's paths and the chain's pin.",
         responses={
@@ -405,6 +410,7 @@ def desk_blueprint(its: Tickets) -> APIBlueprint:
     @desk.input(WordsInput, arg_name="given", example={"text": "The meter was read again: it is right."})
     @desk.output(schema_of(Dispute), description="The dispute.", example=EXAMPLE)
     @desk.doc(
+        operation_id="answer_ticket",
         summary="Answer a dispute",
         description="The member reads it. No token may do this: it takes a session and X-Form-Token.",
         responses=dict(REFUSED),
@@ -416,7 +422,9 @@ def desk_blueprint(its: Tickets) -> APIBlueprint:
     @desk.post("/<int:number>/close")
     @desk.input(CloseInput, arg_name="given", example={"bill": 17, "correction": 1})
     @desk.output(schema_of(Dispute), description="The dispute.", example=EXAMPLE)
-    @desk.doc(summary="Close a dispute, as settled or by a correction", responses=dict(REFUSED))
+    @desk.doc(
+        operation_id="close_ticket", summary="Close a dispute, as settled or by a correction", responses=dict(REFUSED)
+    )
     def close(number: int, given: dict[str, Any]) -> dict[str, Any]:
         bill, correction = given["bill"], given["correction"]
         if (bill is None) != (correction is None):

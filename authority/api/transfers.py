@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from authority.api.asking import asking, on_chain
 from authority.api.campus import described
 from authority.api.hand_orders import NotInCustodyError
-from authority.api.paging import NEXT
+from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.accounts import Config, Status
@@ -41,7 +41,6 @@ from authority.store.people import User
 
 LOOKUPS_AT_ONCE, LOOKUP_SECONDS = 20, 30.0
 """How many names and codes a person may look up at once, and how long until one more."""
-MOST_SHOWN = 50
 SHORTEST_KEY, LONGEST_KEY = 8, 64
 MASK = "\N{BULLET}" * 3
 
@@ -270,12 +269,13 @@ class HandTransfers:
 
     # What became of them
 
-    def given(self, member: MemberAccount, before: int | None = None, limit: int = MOST_SHOWN) -> GivenTransfers:
+    def given(self, member: MemberAccount, before: int | None = None, limit: int = AT_ONCE) -> GivenTransfers:
         """What a member moved and was given, the newest first, older than that number."""
         with self._app.store.read() as session:
             found = transfers.of_member(session, member.id, before=before, limit=limit + 1)
-            shown = tuple(self._given(session, member, each) for each in found[:limit])
-        return GivenTransfers(transfers=shown, next=str(shown[-1].id) if len(found) > limit else None)
+            page, more = cut(found, lambda each: each.id, limit)
+            shown = tuple(self._given(session, member, each) for each in page)
+        return GivenTransfers(transfers=shown, next=more)
 
     def _given(self, session: Session, member: MemberAccount, made: Transfer) -> GivenTransfer:
         received = made.user_id != member.id

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from authority.log import log
@@ -109,6 +109,22 @@ def of_member(session: Session, user_id: int, first_epoch: int, end_epoch: int |
     return [
         _of(row, wallet) for row in session.scalars(query.order_by(HandOrderRow.epoch.desc(), HandOrderRow.id.desc()))
     ]
+
+
+def newest(
+    session: Session, user_id: int, *, before: int | None = None, first_epoch: int = 0, limit: int
+) -> list[HandOrder]:
+    """What a member asked for in books from an epoch on, the newest first; before: older than one of its own."""
+    wallet = session.get_one(User, user_id).wallet
+    query = select(HandOrderRow).where(HandOrderRow.user_id == user_id, HandOrderRow.epoch >= first_epoch)
+    if before is not None:
+        its = select(HandOrderRow.epoch).where(HandOrderRow.id == before, HandOrderRow.user_id == user_id)
+        epoch = session.scalar(its)
+        if epoch is None:
+            return []
+        query = query.where(tuple_(HandOrderRow.epoch, HandOrderRow.id) < tuple_(literal(epoch), literal(before)))
+    rows = session.scalars(query.order_by(HandOrderRow.epoch.desc(), HandOrderRow.id.desc()).limit(limit))
+    return [_of(row, wallet) for row in rows]
 
 
 # For settlement

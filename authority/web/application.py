@@ -18,6 +18,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
 from authority.api import (
+    description,
     epochs,
     gate,
     me,
@@ -173,6 +174,7 @@ def create_app(
         HTTP_ERROR_SCHEMA=schema_of(Problem),
         VALIDATION_ERROR_SCHEMA=schema_of(Problem),
         VALIDATION_ERROR_STATUS_CODE=400,
+        SECURITY_SCHEMES=description.SECURITY_SCHEMES,
         SEND_FILE_MAX_AGE_DEFAULT=3600,
         MAX_CONTENT_LENGTH=64 * 1024,
     )
@@ -229,16 +231,9 @@ def create_app(
         )
 
     @app.spec_processor
-    def problems_have_their_own_type(spec: dict[Any, Any] | str) -> dict[Any, Any] | str:
-        """What is refused is answered as application/problem+json, and described so."""
+    def completed(spec: dict[Any, Any] | str) -> dict[Any, Any] | str:
         assert isinstance(spec, dict)  # noqa: S101  (text only where the format is YAML)
-        for path in spec.get("paths", {}).values():
-            for operation in (each for each in path.values() if isinstance(each, dict)):
-                for status, answer in operation.get("responses", {}).items():
-                    content = answer.get("content", {})
-                    if str(status) >= "400" and "application/json" in content:
-                        content[problems.CONTENT_TYPE] = content.pop("application/json")
-        return spec
+        return description.complete(spec, app.url_map, access.RULES)
 
     @app.error_processor
     def api_error(error: HTTPError) -> Any:

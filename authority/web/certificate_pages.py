@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from flask import Blueprint, Response, render_template, url_for
 
 from authority.api import days, gate
-from authority.api.certificates import AT_ONCE, MemberCertificates
+from authority.api.certificates import TRANSACTIONS_AT_ONCE, MemberCertificates
 from authority.api.gate import PUBLIC, Rule
 from authority.api.me_certificates import link_to
 from authority.api.member import Members
@@ -53,7 +53,13 @@ def blueprint(app: App, members: Members, certificates: MemberCertificates) -> B
         its = gate.own_member(app, "bills")
         found = certificates.one(its, number, link)
         text = render_template(
-            "certificate.html", account=its.name, found=found, members=members, days=days, qr=qr, shown=AT_ONCE
+            "certificate.html",
+            account=its.name,
+            found=found,
+            members=members,
+            days=days,
+            qr=qr,
+            shown=TRANSACTIONS_AT_ONCE,
         )
         return page(text)
 

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from authority.api import days, gate
 from authority.api.asking import ChainAwayError
 from authority.api.gate import Rule
-from authority.api.hand_orders import BookClosedError, HandOrderInvalidError, HandOrders, proposed
+from authority.api.hand_orders import SHOWN_EPOCHS, BookClosedError, HandOrderInvalidError, HandOrders, proposed
 from authority.api.member import Energy, Members, Standing
 from authority.app import App
 from authority.billing.money import spaced
@@ -226,7 +226,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             book=book,
             closed=closed,
             custodial=custodial,
-            given=by_hand.given(its).orders,
+            given=by_hand.given(its, epochs=SHOWN_EPOCHS).orders,
             state_words=STATE_WORDS,
             bids=levels(book.bids or (), most) if book else (),
             asks=levels(book.asks or (), most) if book else (),
@@ -299,10 +299,12 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
     @member.get("/bills")
     def bills() -> Response:
         its = gate.own_member(app, "bills")
+        found = members.bills(its, answers.place("before"))
         text = render_template(
             "bills.html",
             account=its.name,
-            bills=members.bills(its).bills,
+            bills=found.bills,
+            next=found.next,
             payment_states=WORDS,
             members=members,
             days=days,

@@ -88,6 +88,7 @@ def resource(board: Board) -> APIBlueprint:
     @public.get("/status")
     @public.output(schema_of(ServiceNow), description="The service.", example=EXAMPLE)
     @public.doc(
+        operation_id="get_status",
         summary="Which parts of the service work, since when, and the last incidents",
         description="Looked at every 15 seconds at most. A state that lasts less than two minutes is no incident.",
     )

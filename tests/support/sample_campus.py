@@ -1,6 +1,6 @@
 """A campus for the tests of page and API: four buildings and some epochs, with figures that are easy to recognise."""
 
-from authority.api.campus import BuildingNow, Campus, Energy, EpochNow, EpochPast, MeterNow, Service
+from authority.api.campus import BuildingNow, Campus, EnergyTokens, EpochNow, EpochPast, MeterNow, Service
 
 NOW = 1_790_000_007
 
@@ -101,7 +101,7 @@ def campus(now=NOW, history=18, **changes):
                 ],
             ),
         ),
-        "energy": Energy(minted_wh=4_392, held_wh=243, escrow_wh=149, retired_wh=4_000, conserved=True),
+        "energy": EnergyTokens(minted_wh=4_392, held_wh=243, escrow_wh=149, retired_wh=4_000, conserved=True),
         "history": epochs(history, number - 1),
         "service": Service(
             transport="mqtt",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authority.api.campus import CampusUnavailableError, Energy
+from authority.api.campus import CampusUnavailableError, EnergyTokens
 from authority.api.campus_source import Book, ChainFigures, StoreCampusSource
 from authority.app import App
 from authority.home.home import Home
@@ -15,7 +15,7 @@ from edge_agent.wire.reading import Record
 
 EPOCH = 89_500_000
 NOW = EPOCH * 20 + 7
-ENERGY = Energy(minted_wh=300, held_wh=100, escrow_wh=200, retired_wh=0, conserved=True)
+ENERGY = EnergyTokens(minted_wh=300, held_wh=100, escrow_wh=200, retired_wh=0, conserved=True)
 
 
 def orders_of(sellers):

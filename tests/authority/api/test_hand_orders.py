@@ -10,7 +10,8 @@ from packed_accounts import packed
 from solders.keypair import Keypair
 
 from authority.api.campus_source import Book, ChainFigures, StoreCampusSource
-from authority.api.hand_orders import MOST_SHOWN, SHOWN_EPOCHS, HandOrders, proposed
+from authority.api.hand_orders import SHOWN_EPOCHS, HandOrders, proposed
+from authority.api.paging import AT_ONCE
 from authority.app import App
 from authority.chain.accounts import BookStatus, EpochBook, Order
 from authority.market import hand_orders
@@ -73,15 +74,15 @@ def test_a_request_sent_again_is_answered_however_many_or_old_the_orders_are(app
     epoch, order = clock.now // STEP, proposed("ask", 120_000, 500)
     hand = HandOrders(app, nobody, OpenBook(app.store))
     wish = Wish(PLACE, epoch, order.side, order.price, order.quantity)
-    assert MOST_AN_EPOCH > MOST_SHOWN
+    assert MOST_AN_EPOCH > AT_ONCE
     with app.store.write() as session:
         for n in range(MOST_AN_EPOCH):
             hand_orders.ask(session, its.id, wish, f"order number {n}", by="person-1", now=clock.now)
     given = [hand.place(who, its, order, f"order number {n}") for n in range(MOST_AN_EPOCH)]
     assert len({each.id for each in given}) == MOST_AN_EPOCH
-    assert [each.id for each in hand.given(its).orders] == [each.id for each in reversed(given)][:MOST_SHOWN]
+    assert [each.id for each in hand.given(its).orders] == [each.id for each in reversed(given)][:AT_ONCE]
     clock.now += (SHOWN_EPOCHS + 1) * STEP
-    assert hand.given(its).orders == ()
+    assert hand.given(its, epochs=SHOWN_EPOCHS).orders == ()
     assert hand.place(who, its, order, "order number 0") == given[0]
 
 

@@ -356,7 +356,7 @@ def test_the_api_describes_itself_and_every_field(client):
     schemas = spec["components"]["schemas"]
     assert set(schemas["Campus"]["properties"]) == set(view)
     assert set(schemas["BuildingNow"]["properties"]) == set(view["buildings"][0])
-    for name in ("Campus", "BuildingNow", "MeterNow", "EpochNow", "EpochPast", "Energy", "Service", "Problem"):
+    for name in ("Campus", "BuildingNow", "MeterNow", "EpochNow", "EpochPast", "EnergyTokens", "Service", "Problem"):
         for field, schema in schemas[name]["properties"].items():
             assert schema.get("description") or "$ref" in json.dumps(schema), (name, field)
 

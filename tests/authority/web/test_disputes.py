@@ -193,7 +193,7 @@ def test_programs_read_and_people_write(site: Any) -> None:
     desk, headers = site.client(OPERATOR), {"X-Form-Token": site.form(OPERATOR)["form_token"]}
     assert desk.post(closing, json={"bill": 1}, headers=headers).status_code == 400
     assert desk.post(closing, json={}, headers=headers).json["head"]["state"] == "settled"
-    assert program.get("/api/v1/tickets?before=1", headers=bearer).json == {"disputes": [], "older": None}
+    assert program.get("/api/v1/tickets?cursor=1", headers=bearer).json == {"disputes": [], "next": None}
 
 
 def test_the_command_does_the_same(site: Any, capsys: pytest.CaptureFixture[str]) -> None:

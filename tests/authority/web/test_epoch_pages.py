@@ -85,9 +85,9 @@ def test_programs_read_the_same_and_older_epochs_are_a_page_of_their_own(site: A
     client = site.client(OPERATOR)
     first = client.get("/api/v1/epochs").json
     assert (len(first["epochs"]), first["refused_readings"]) == (50, 1)
-    older = client.get(f"/api/v1/epochs?before={first['older']}").json["epochs"]
+    older = client.get(f"/api/v1/epochs?cursor={first['next']}").json["epochs"]
     assert older[0]["epoch"] == first["epochs"][-1]["epoch"] - 1
-    assert f'href="/op/epochs?before={first["older"]}"' in client.get("/op/epochs").text
+    assert f'href="/op/epochs?before={first["next"]}"' in client.get("/op/epochs").text
     view = client.get(f"/api/v1/epochs/{site.epoch}").json
     assert [(each["meter"], each["why"]) for each in view["waiting"]] == [
         ("dormitory-a/building", "refused"),

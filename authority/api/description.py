@@ -1,0 +1,94 @@
+"""What the OpenAPI document says beyond what APIFlask makes of the views: each schema once, problems, and who may ask.
+
+APIFlask gives a schema of the document a second name (`GivenTransfer1`) where it is the answer of one call and stands
+within that of another; here both are one again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from werkzeug.routing import Map
+
+from authority.api.gate import ANY_SCOPE, SECURE_COOKIE, Rule
+from edge_agent.wire import problems
+
+TOKEN, SESSION = "token", "session"
+SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
+    TOKEN: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token that a person made under Account; the words beside it are the scope that it needs.",
+    },
+    SESSION: {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SECURE_COOKIE,
+        "description": "A person who is signed in; what changes something carries X-Form-Token of its pages too.",
+    },
+}
+SCHEMAS = "#/components/schemas/"
+_NUMBERED = re.compile(r"(?P<name>\D.*\D)\d+")
+
+
+def complete(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> dict[str, Any]:
+    """The document, with all of that."""
+    _each_schema_once(spec)
+    _problems_have_their_own_type(spec)
+    _who_may(spec, routes, rules)
+    return spec
+
+
+def path_of(rule: str) -> str:
+    """A route of the application as the document writes it: /bills/<int:number> is /bills/{number}."""
+    return re.sub(r"<(?:[^<:]+:)?([^>]+)>", r"{\1}", rule)
+
+
+def _each_schema_once(spec: dict[str, Any]) -> None:
+    schemas = spec.get("components", {}).get("schemas", {})
+    twice = {}
+    for name, schema in schemas.items():
+        found = _NUMBERED.fullmatch(name)
+        if found is not None and schemas.get(found["name"]) == schema:
+            twice[SCHEMAS + name] = SCHEMAS + found["name"]
+    for reference in twice:
+        del schemas[reference.removeprefix(SCHEMAS)]
+    if twice:
+        _refer(spec, twice)
+
+
+def _refer(part: Any, instead: Mapping[str, str]) -> None:
+    if isinstance(part, dict):
+        if part.get("$ref") in instead:
+            part["$ref"] = instead[part["$ref"]]
+        for each in part.values():
+            _refer(each, instead)
+    elif isinstance(part, list):
+        for each in part:
+            _refer(each, instead)
+
+
+def _problems_have_their_own_type(spec: dict[str, Any]) -> None:
+    """What is refused is answered as application/problem+json, and described so."""
+    for path in spec.get("paths", {}).values():
+        for operation in (each for each in path.values() if isinstance(each, dict)):
+            for status, answer in operation.get("responses", {}).items():
+                content = answer.get("content", {})
+                if str(status) >= "400" and "application/json" in content:
+                    content[problems.CONTENT_TYPE] = content.pop("application/json")
+
+
+def _who_may(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> None:
+    """Each call's security, out of the gate's table; a call of anybody's has none."""
+    paths = spec.get("paths", {})
+    for route in routes.iter_rules():
+        rule = rules.get(route.endpoint)
+        for method in route.methods or ():
+            operation = paths.get(path_of(route.rule), {}).get(method.lower())
+            if operation is None or rule is None or rule.roles is None:
+                continue
+            operation["security"] = [{SESSION: []}]
+            if rule.scope is not None:
+                operation["security"].insert(0, {TOKEN: [] if rule.scope == ANY_SCOPE else [rule.scope]})

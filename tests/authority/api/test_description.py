@@ -1,0 +1,79 @@
+"""The OpenAPI document: a name for every call, each schema once, and who may ask, as the gate says."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from people_site import build
+
+from authority.api.description import path_of
+from authority.api.gate import ANY_SCOPE
+from authority.app import App
+from authority.web import access
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@pytest.fixture
+def store_url() -> str:
+    return ""
+
+
+@pytest.fixture
+def site(app: App) -> Any:
+    return build(app)
+
+
+@pytest.fixture
+def spec(site: Any) -> Any:
+    return site.flask.test_client().get("/openapi.json").json
+
+
+def operations(spec: Any) -> dict[str, Any]:
+    """The calls under /api/v1 by method and path."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in spec["paths"].items()
+        if path.startswith("/api/v1")
+        for method, operation in methods.items()
+        if method in METHODS
+    }
+
+
+def test_every_call_has_a_name_of_its_own(spec: Any) -> None:
+    names = {call: operation.get("operationId", "") for call, operation in operations(spec).items()}
+    assert len(names) > 75
+    assert [call for call, name in names.items() if not re.fullmatch(r"[a-z]+(_[a-z]+)+", name)] == []
+    assert sorted(names.values()) == sorted(set(names.values()))
+
+
+def test_no_schema_has_two_names(spec: Any) -> None:
+    names = spec["components"]["schemas"].keys()
+    assert len(names) > 90
+    assert [name for name in names if name[-1].isdigit() and name.rstrip("0123456789") in names] == []
+    for reference in re.findall(r'"\$ref": "#/components/schemas/(\w+)"', str(spec).replace("'", '"')):
+        assert reference in names
+    given = spec["paths"]["/api/v1/me/transfers"]["post"]["responses"]["202"]["content"]["application/json"]["schema"]
+    assert given == spec["components"]["schemas"]["GivenTransfers"]["properties"]["transfers"]["items"]
+
+
+def test_the_security_of_each_call_is_what_the_gate_lets_through(site: Any, spec: Any) -> None:
+    described = operations(spec)
+    looked_at = 0
+    for route in site.flask.url_map.iter_rules():
+        rule = access.RULES[route.endpoint]
+        for method in route.methods:
+            operation = described.get(f"{method} {path_of(route.rule)}")
+            if operation is None:
+                continue
+            looked_at += 1
+            tokens = [each["token"] for each in operation.get("security", []) if "token" in each]
+            if rule.roles is None:
+                assert "security" not in operation
+            elif rule.scope is None:
+                assert (operation["security"], tokens) == ([{"session": []}], [])
+            else:
+                assert tokens == [[] if rule.scope == ANY_SCOPE else [rule.scope]]
+    assert looked_at == len(described)
