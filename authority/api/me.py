@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from apiflask import APIBlueprint, EmptySchema, Schema, fields
-from apiflask.validators import OneOf, Range
+from apiflask.validators import Length, OneOf, Range
 from flask import Response
 
 from authority.api import days, espi, gate, green_button, tags
@@ -73,9 +73,7 @@ class Token:
 
     token: str = described("Its id.")
     name: str = described("What it is for.")
-    scopes: tuple[str, ...] = described(
-        "What it may do: energy:read, money:read, trading:write, money:write, operations:read."
-    )
+    scopes: tuple[str, ...] = described(f"What it may do: {', '.join(SCOPES)}.")
     created_at: int = described("When it was made.")
     expires_at: int = described("When it ends.")
     last_used_at: int | None = described("When it was last used, to the minute.")
@@ -147,7 +145,8 @@ class KeyInput(Schema):
     key = fields.String(
         data_key="Idempotency-Key",
         required=True,
-        metadata={"description": "8 to 64 characters, new ones for each order; sent again, nothing is done twice."},
+        validate=Length(8, 64),
+        metadata={"description": "8 to 64 characters, new ones for each request; sent again, nothing is done twice."},
     )
 
 

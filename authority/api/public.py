@@ -17,6 +17,10 @@ from authority.api.schemas import schema_of
 
 MAX_HISTORY = 96
 RETRY_MILLISECONDS = 3000
+STREAM_ANSWERS: dict[int | str, Any] = {
+    200: {"description": "An endless stream.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    503: "Every stream is taken, or nothing can be shown yet.",
+}
 
 
 class HistoryQuery(Schema):
@@ -79,10 +83,7 @@ def blueprint(feed: CampusFeed) -> APIBlueprint:
             "Server-sent events named `campus`, whose data is what GET /api/v1/campus gives; "
             "`beat` every five seconds otherwise. At most a few dozen readers at a time."
         ),
-        responses={
-            200: "An endless text/event-stream.",
-            503: "Every stream is taken, or nothing can be shown yet.",
-        },
+        responses=STREAM_ANSWERS,
     )
     def stream() -> Response:
         feed.now()  # an error now is an answer; later it could only be a broken stream

@@ -194,6 +194,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     comparer.add_argument("--url", help="the validator (default: the home's, running or stopped)")
     comparer.add_argument("--again", action="store_true", help="do all of the history again")
     comparer.add_argument("--if-due", action="store_true", help="do nothing where tonight's was made")
+    comparer.add_argument(
+        "--progress",
+        action="store_true",
+        help="say on standard error how far it is in the home's log: {taken, of} leaves, a JSON object a line",
+    )
     biller = actions.add_parser(
         "bill",
         help="compute one issued bill again from log and chain, figure by figure, by rules of the audit's own",
@@ -280,7 +285,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.action == "witnesses":
             return _witnesses(app, ask=arguments.ask, as_json=arguments.json)
         if arguments.action == "compare":
-            return _compare(app, arguments.url, again=arguments.again, if_due=arguments.if_due, as_json=arguments.json)
+            with comparing.alone(app, wait=arguments.if_due):
+                return _compare(app, arguments)
         if arguments.action == "bill":
             return _bill(app, arguments.number, arguments.url, told=arguments.progress, as_json=arguments.json)
         if arguments.action == "conservation":
@@ -336,24 +342,26 @@ def _checkpoint(app: App, out: Path | None) -> int:
     return 0
 
 
-def _compare(app: App, url: str | None, *, again: bool, if_due: bool, as_json: bool) -> int:
+def _compare(app: App, arguments: argparse.Namespace) -> int:
     """Compare books and chain, and keep what was found; 1 where something differs."""
-    if if_due and not comparing.due(app):
+    as_json, told = arguments.json, arguments.progress
+    if arguments.if_due and not comparing.due(app):
         if as_json:
             print_json({"due": False})
         return 0
     state = app.home.path / comparing.STATE_NAME
-    if again:
+    if arguments.again:
         state.unlink(missing_ok=True)
-    with validator_of(app.home, url) as client:
+    manner = Manner(state=state)
+    with validator_of(app.home, arguments.url) as client:
 
         def audit() -> Audit:
             try:
-                return verify(app, client, Manner(state=state))
+                return verify(app, client, manner, told=told)
             except StateError as error:
                 print(f"{error}; all of the history is done again", file=sys.stderr)
                 state.unlink(missing_ok=True)
-                return verify(app, client, Manner(state=state))
+                return verify(app, client, manner, told=told)
 
         row = comparing.compare(app, client, audit)
     problems = row.found["problems"]
@@ -361,6 +369,7 @@ def _compare(app: App, url: str | None, *, again: bool, if_due: bool, as_json: b
         print_json(
             {
                 "ok": not row.differences,
+                "comparison": row.id,
                 "entries": row.entries,
                 "figures": row.figures,
                 "differences": row.differences,

@@ -11,8 +11,10 @@ What it found is kept for treasurer and auditor, and told by `authority status` 
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -28,6 +30,7 @@ from authority.billing.calendar import days_between, first_epoch_at, local, midn
 from authority.chain import accounts, programs
 from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
+from authority.errors import AuthorityError
 from authority.log import log
 from authority.market.book_leaf import book_of_leaf
 from authority.settlement import day_sums, market_sums
@@ -40,11 +43,32 @@ from authority.store.settlement import SettledSpan, SettlementEpoch
 
 STATE_NAME = "comparison.state"
 """In the home: what the next comparison goes on from."""
+LOCK_NAME = "comparison.lock"
+"""In the home: held by the comparison that runs."""
 HOUR = 2
 """Of the site's clock, after which the day's comparison is made."""
 MOST_KEPT = 200
 """Differences that are kept with a comparison; all are counted."""
 CODE = "figure_differs"
+
+
+class ComparisonRunningError(AuthorityError):
+    """Books and chain are compared just now, by the service or by somebody else."""
+
+    code = "comparison_running"
+
+
+@contextmanager
+def alone(app: App, *, wait: bool) -> Iterator[None]:
+    """One comparison at a time; ComparisonRunningError where another runs, and it is not to be waited for."""
+    with (app.home.path / LOCK_NAME).open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise ComparisonRunningError(
+                "books and chain are compared just now: wait until that has ended, its result is kept"
+            ) from error
+        yield
 
 
 @dataclass

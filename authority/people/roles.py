@@ -28,15 +28,22 @@ SEES_WHAT_WAITS = frozenset({OPERATOR, AUTHORITY, AUDITOR})
 OPERATES = frozenset({OPERATOR})
 """Roles that act on gateways, readings and invitations from the pages."""
 
+AUDITS = frozenset({AUDITOR, AUTHORITY})
+"""Roles that see the whole log, and have everything computed again."""
+
+SEES_COMPARISONS = frozenset({TREASURER, AUDITOR, AUTHORITY})
+"""Roles that are told what differs between books and chain."""
+
 ANSWERS_DISPUTES = frozenset({OPERATOR, TREASURER})
 """Roles that see what members dispute, answer and close it."""
 
-READ_ENERGY, READ_MONEY, WRITE_TRADING, WRITE_MONEY, READ_OPERATIONS = SCOPES = (
+READ_ENERGY, READ_MONEY, WRITE_TRADING, WRITE_MONEY, READ_OPERATIONS, RUN_AUDITS = SCOPES = (
     "energy:read",
     "money:read",
     "trading:write",
     "money:write",
     "operations:read",
+    "audit:run",
 )
 """What a program's token may do; one without a scope for it is refused."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -25,6 +27,12 @@ class BooksComparison(Base):
     until_epoch: Mapped[BigInt]
     differences: Mapped[int]
     found: Mapped[Json]
+
+
+def listed(session: Session, before: int | None, limit: int) -> Sequence[BooksComparison]:
+    """Comparisons below a number, the newest first."""
+    query = select(BooksComparison).order_by(BooksComparison.id.desc()).limit(limit)
+    return session.scalars(query if before is None else query.where(BooksComparison.id < before)).all()
 
 
 def newest(session: Session) -> BooksComparison | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from authority.api import (
+    audits,
     epochs,
     me,
     me_certificates,
@@ -93,6 +94,7 @@ RULES: Mapping[str, Rule] = {
     **estimate_pages.RULES,
     **operator_acts.RULES,
     **audit_pages.RULES,
+    **audits.RULES,
     **approval_pages.RULES,
     **ticket_pages.RULES,
     **me.RULES,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from flask import Response, request
 
 from authority.api.asking import ChainAwayError
+from authority.api.audits import RETRY_SECONDS as AUDIT_RETRY_SECONDS
+from authority.api.audits import AuditBusyError
 from authority.api.days import DaysInvalidError
 from authority.api.kwh import ProofMissingError
 from authority.api.me_export import RETRY_SECONDS as EXPORT_RETRY_SECONDS
@@ -104,6 +106,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (OperationError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
+    (AuditBusyError, 503),
     (ExportBusyError, 503),
     (ExportFailedError, 503),
     (NotDeployedError, 409),
@@ -113,7 +116,11 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (RefusalError, 409),
 )
 """The status of each cause, the first that fits."""
-RETRY_SECONDS = {ExportBusyError: EXPORT_RETRY_SECONDS, ExportFailedError: EXPORT_RETRY_SECONDS}
+RETRY_SECONDS = {
+    AuditBusyError: AUDIT_RETRY_SECONDS,
+    ExportBusyError: EXPORT_RETRY_SECONDS,
+    ExportFailedError: EXPORT_RETRY_SECONDS,
+}
 """After how long one may try again what was not possible just now."""
 TITLES: dict[int, str] = {
     400: marked("This was not understood"),

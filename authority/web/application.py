@@ -18,6 +18,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
 from authority.api import (
+    audits,
     description,
     epochs,
     gate,
@@ -37,6 +38,8 @@ from authority.api import (
     tariffs,
     tickets,
 )
+from authority.api.audit_job import AuditJobs
+from authority.api.audit_log import AuditLog
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.certificates import MemberCertificates
 from authority.api.feed import CampusFeed, TooManyStreamsError
@@ -318,7 +321,10 @@ def _add_people(app: APIFlask, people: People) -> None:
     shown = operator_pages.Shown(people.app, people.client)
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))
-    app.register_blueprint(audit_pages.blueprint(people.app, people.client))
+    jobs = AuditJobs.of(people.app.home.path, people.app.clock)
+    audit_log = AuditLog(people.app, people.client)
+    app.register_blueprint(audit_pages.blueprint(people.app, audit_log, jobs))
+    app.register_blueprint(audits.blueprint(audits.Audits(people.app, audit_log, jobs)))
     app.register_blueprint(approval_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members, by_hand))
     app.register_blueprint(me_export.blueprint(people.app))

@@ -5,8 +5,7 @@ They show pseudonyms, as the log has them. Each reading of them is itself an ent
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -14,20 +13,18 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 
 from authority.api import days, gate
+from authority.api.audit_job import AuditJobs
 from authority.api.audit_log import AuditLog
 from authority.api.gate import Rule
 from authority.app import App
 from authority.billing.calendar import local
 from authority.billing.views import words_of
-from authority.chain.client import ChainClient
 from authority.language.reading import gettext
 from authority.people import reads
-from authority.people.roles import AUDITOR, AUTHORITY
+from authority.people.roles import AUDITS
 from authority.web import answers, ranges
 from authority.web.answers import page, redirect
-from authority.web.audit_job import AuditJob
 
-AUDITS = Rule(frozenset({AUDITOR, AUTHORITY}))
 RULES: Mapping[str, Rule] = dict.fromkeys(
     (
         "audit.overview",
@@ -43,18 +40,16 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "audit.bill_again",
         "audit.bill_state",
     ),
-    AUDITS,
+    Rule(AUDITS),
 )
 ACCESS = "data_read"
 """The kind of the acts that say who read what."""
 
 
-def blueprint(app: App, client: Callable[[], ChainClient], job: AuditJob | None = None) -> Blueprint:
-    """The pages over an opened authority."""
-    audit, found = Blueprint("audit", __name__, url_prefix="/audit"), AuditLog(app, client)
-    verifier = job or AuditJob(app.home.path, app.clock)
-    words = ("audit", "bill", "--home", str(app.home.path), "--json", "--progress")
-    biller = AuditJob(app.home.path, app.clock, (sys.executable, "-m", "authority.cli", *words))
+def blueprint(app: App, found: AuditLog, jobs: AuditJobs) -> Blueprint:
+    """The pages over an opened authority, its log and its jobs."""
+    audit = Blueprint("audit", __name__, url_prefix="/audit")
+    verifier, biller = jobs.verify, jobs.bill
 
     def note(what: str) -> None:
         reads.note(app.store, gate.principal(), what, reads.EVERYBODY, app.clock())

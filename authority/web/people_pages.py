@@ -59,7 +59,8 @@ SCOPE_WORDS = {
     "money:read": marked("read your tokens, orders and bills"),
     "trading:write": marked("change your standing order"),
     "money:write": marked("move your tokens and credits, and give them away"),
-    "operations:read": marked("read what an operator sees: meters, epochs, tariffs, disputes"),
+    "operations:read": marked("read what the department sees: meters, epochs, tariffs, disputes, bills, audits"),
+    "audit:run": marked("have books, chain and bills computed again"),
 }
 
 

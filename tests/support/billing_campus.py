@@ -50,6 +50,15 @@ def end_of_period(campus: Any) -> int:
     return int(config.billing_period_end)
 
 
+def two_flats(make_campus: Callable[..., Any]) -> Any:
+    """Two flats whose first billing period is over and can be closed; `billed_by` is their worker."""
+    made = make_campus([(name, "load", "load", "none", 0, 200_000_000, 0) for name in "AD"])
+    made.STEPS = {"A.load": (0, 700), "D.load": (0, 1_001)}
+    made.billed_by = made.worker()
+    run_epochs(made, made.billed_by, end_of_period(made) + GRACE_EPOCHS)
+    return made
+
+
 def reference_of(campus: Any) -> Reference:
     """The bills worked out a second time, from the log and the chain."""
     with campus.app.store.read() as session:

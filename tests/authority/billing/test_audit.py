@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from billing_campus import GRACE_EPOCHS, command_of, end_of_period, run_epochs
+from billing_campus import command_of, run_epochs, two_flats
 
 from authority.billing.bill import CLOSED, ISSUED, hash_of
 from authority.cli import main
@@ -14,21 +14,11 @@ from authority.store.billing import IssuedBill
 from edge_agent.wire.canonical import canonical_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-PLAN = (
-    ("A", "load", "load", "none", 0, 200_000_000, 0),
-    ("D", "load", "load", "none", 0, 200_000_000, 0),
-)
 
 
 @pytest.fixture
 def ended(make_campus):
-    """Two flats whose first billing period is over and can be closed."""
-    made = make_campus(PLAN)
-    made.STEPS = {"A.load": (0, 700), "D.load": (0, 1_001)}
-    worker = made.worker()
-    run_epochs(made, worker, end_of_period(made) + GRACE_EPOCHS)
-    made.billed_by = worker
-    return made
+    return two_flats(make_campus)
 
 
 def verify(campus, capsys, *options):

@@ -14,6 +14,7 @@ from kwh_site import opened
 from served import served
 from sqlalchemy import select, update
 
+from authority.api.audit_job import AuditJob
 from authority.api.audit_log import PAGE
 from authority.log import log
 from authority.market.clearing import Order, clear
@@ -21,7 +22,6 @@ from authority.people.roles import AUDITOR, MEMBER
 from authority.store.log import Act, Checkpoint, PublishedCheckpoint
 from authority.store.metering import Frame
 from authority.store.settlement import SettlementEpoch
-from authority.web.audit_job import AuditJob
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_the_audit_runs_as_a_job_and_tells_its_result(site, verify):
 
 def test_one_audit_runs_at_a_time_and_one_that_fails_says_why(tmp_path):
     words = 'import sys, time; print(\'{"taken": 3, "of": 9}\', file=sys.stderr, flush=True); sys.stdin.close(); '
-    job = AuditJob(tmp_path, lambda: 7, (sys.executable, "-c", words + "time.sleep(1); sys.exit('no such home')"))
+    job = AuditJob(lambda: 7, (sys.executable, "-c", words + "time.sleep(1); sys.exit('no such home')"))
     assert job.state.state == "idle"
     assert job.start()
     assert not job.start()
@@ -183,7 +183,7 @@ def test_one_audit_runs_at_a_time_and_one_that_fails_says_why(tmp_path):
     assert (state.state, state.taken, state.of, state.message) == ("failed", 3, 9, "no such home")
     assert job.start()
     job.wait()
-    gone = AuditJob(tmp_path, lambda: 7, (str(tmp_path / "nothing"),))
+    gone = AuditJob(lambda: 7, (str(tmp_path / "nothing"),))
     gone.start()
     assert "cannot be started" in gone.wait().message
 

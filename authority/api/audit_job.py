@@ -1,4 +1,7 @@
-"""An audit (`authority audit verify`, `bill`) as a job: one at a time, a process of its own that ends with this one."""
+"""An audit (`authority audit verify`, `bill`, `compare`) as a job: a process of its own that ends with this one.
+
+There is one job of each for pages and API together, and each does one audit at a time.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +18,8 @@ from typing import Any, Literal
 
 from edge_agent.wire import processes
 
+MOST_KEYS = 256
+"""Of how many requests it is known that they were done."""
 MOST_MESSAGE = 2_000
 """Characters that are kept of what an audit complained of before it ended without a result."""
 
@@ -40,10 +46,9 @@ class JobState:
 class AuditJob:
     """Starts an audit of a home, and knows how far it is. For any thread."""
 
-    def __init__(self, home: Path, clock: Callable[[], int], command: Sequence[str] = ()) -> None:
-        self._clock = clock
-        words = ("audit", "verify", "--home", str(home), "--json", "--progress", "--jobs", "1")
-        self._command = tuple(command) or (sys.executable, "-m", "authority.cli", *words)
+    def __init__(self, clock: Callable[[], int], command: Sequence[str]) -> None:
+        self._clock, self._command = clock, tuple(command)
+        self._keys: deque[str] = deque(maxlen=MOST_KEYS)
         self._lock = threading.Lock()
         self._state = JobState()
         self._thread: threading.Thread | None = None
@@ -54,11 +59,13 @@ class AuditJob:
         with self._lock:
             return self._state
 
-    def start(self, subject: str = "") -> bool:
-        """Start an audit, of a subject where the command takes one; False where one runs."""
+    def start(self, subject: str = "", key: str = "") -> bool:
+        """Start an audit, of a subject where the command takes one; False where one runs, or the key was used."""
         with self._lock:
-            if self._state.state == "running":
+            if self._state.state == "running" or key in self._keys:
                 return False
+            if key:
+                self._keys.append(key)
             self._state = JobState("running", started_at=self._clock(), subject=subject)
             self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
@@ -124,6 +131,25 @@ class AuditJob:
                 result=result,
                 message=message,
             )
+
+
+@dataclass(frozen=True)
+class AuditJobs:
+    """The jobs of a home: everything verified, one bill computed again, books and chain compared."""
+
+    verify: AuditJob
+    bill: AuditJob
+    compare: AuditJob
+
+    @classmethod
+    def of(cls, home: Path, clock: Callable[[], int]) -> AuditJobs:
+        """Those of the home at a path."""
+
+        def job(action: str, *more: str) -> AuditJob:
+            words = ("audit", action, "--home", str(home), "--json", "--progress", *more)
+            return AuditJob(clock, (sys.executable, "-m", "authority.cli", *words))
+
+        return cls(job("verify", "--jobs", "1"), job("bill"), job("compare"))
 
 
 def _result(text: str) -> dict[str, Any] | None:
