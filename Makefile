@@ -90,6 +90,7 @@ lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts, and tha
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python docs/languages/catalogues.py --check
 	@$(BIN)/python docs/site/codes.py --check
+	@$(BIN)/python docs/site/client.py --check
 
 format: $(VENV)/.dev ## Put the sources into the project's format
 	@$(BIN)/ruff format .
@@ -118,6 +119,7 @@ mutation-sample: $(VENV)/.dev ## The same with a few guards of one program, othe
 
 docs: $(VENV)/.dev ## The documents as a site in build/docs, with the commands and the API; a broken link is an error
 	@$(BIN)/python docs/site/codes.py
+	@$(BIN)/python docs/site/client.py
 	@$(BIN)/python docs/site/build.py build/docs
 	@echo "build/docs/index.html"
 

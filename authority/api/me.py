@@ -18,7 +18,7 @@ from authority.api.gate import ANY_SCOPE, Rule
 from authority.api.hand_orders import GivenOrder, GivenOrders, HandOrders, OrderPreview, RunningBook, proposed
 from authority.api.member import Balances, Bills, Energy, Members, Orders, Standing
 from authority.api.paging import PageQuery
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.market.policies import MAX_PRICE, MAX_RESERVE_WH
 from authority.market.standing_orders import ProposedOrder, StandingOrder
@@ -113,7 +113,7 @@ class EnergyQuery(DaysQuery):
     )
 
 
-class StandingInput(Schema):
+class StandingInput(Body):
     """A standing order; what is left out is null: never on that side."""
 
     sell_at = fields.Integer(strict=True, load_default=None, allow_none=True, validate=Range(1, MAX_PRICE))
@@ -125,7 +125,7 @@ class StandingInput(Schema):
     paused = fields.Boolean(load_default=False, metadata={"description": "Keep it, and let it rest."})
 
 
-class OrderInput(Schema):
+class OrderInput(Body):
     """An order for the running book."""
 
     side = fields.String(
@@ -150,7 +150,7 @@ class KeyInput(Schema):
     )
 
 
-class TokenInput(Schema):
+class TokenInput(Body):
     """A new token."""
 
     name = fields.String(required=True, metadata={"description": "What it is for."})

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from apiflask import APIBlueprint, Schema, fields
+from apiflask import APIBlueprint, fields
 
 from authority.api import gate
 from authority.api.campus import described
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.people import leave_requests
 from authority.people.roles import Principal
@@ -38,7 +38,7 @@ class Leaving:
     told: str = described("Why it was refused; empty otherwise.")
 
 
-class AskInput(Schema):
+class AskInput(Body):
     """A wish to leave."""
 
     gives_up_energy = fields.Boolean(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apiflask import APIBlueprint, Schema, fields
+from apiflask import APIBlueprint, fields
 from apiflask.validators import Range
 from flask import Response
 
@@ -14,7 +14,7 @@ from authority.api import gate, tags
 from authority.api.campus import described
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.billing.mailing import BILL
 from authority.people import notices
@@ -37,7 +37,7 @@ class Mails:
     credit_low_micro_credits: int = described("Below how many that is.")
 
 
-class MailsInput(Schema):
+class MailsInput(Body):
     """What is left out is true, and 1 000 000 micro-credits."""
 
     bill = fields.Boolean(load_default=True)

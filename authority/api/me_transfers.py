@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from apiflask import APIBlueprint, Schema, fields
+from apiflask import APIBlueprint, fields
 from apiflask.validators import Length, OneOf, Range
 from flask import Response
 
@@ -15,7 +15,7 @@ from authority.api import gate, tags
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS, KeyInput
 from authority.api.paging import PageQuery, whole_address
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.api.transfers import Asked, GivenTransfer, GivenTransfers, HandTransfers, OwnCode, TransferPreview
 from authority.app import App
 from authority.market.transfers import ACTS, ASSETS, MAX_AMOUNT
@@ -54,7 +54,7 @@ EXAMPLE_GIVEN = {
 }
 
 
-class TransferInput(Schema):
+class TransferInput(Body):
     """What to move. give: also to_name (exact) or to_code."""
 
     act = fields.String(required=True, validate=OneOf(ACTS))

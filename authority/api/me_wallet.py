@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields as fields_of
 from typing import Any
 
-from apiflask import APIBlueprint, Schema, fields
+from apiflask import APIBlueprint, fields
 from apiflask.validators import Length, OneOf, Range
 from flask import Response
 
@@ -14,7 +14,7 @@ from authority.api import gate, tags
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
 from authority.api.own_wallet import ACTS, ASSETS, PURPOSES, OwnWallets, Prepared, Submitted, WalletState, Wish
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.market.policies import MAX_PRICE
 from authority.market.standing_orders import SIDES
@@ -34,7 +34,7 @@ REFUSED: dict[int | str, Any] = {
 }
 
 
-class WishInput(Schema):
+class WishInput(Body):
     """What to do. place: side, price, quantity; cancel: number; transfer: also `to`; the others: asset and amount."""
 
     act = fields.String(required=True, validate=OneOf(ACTS))
@@ -61,7 +61,7 @@ class WishInput(Schema):
     )
 
 
-class SignedInput(Schema):
+class SignedInput(Body):
     """A signed transaction."""
 
     ticket = fields.String(required=True, validate=Length(1, 2_048), metadata={"description": "As it was prepared."})

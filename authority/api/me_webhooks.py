@@ -16,7 +16,7 @@ from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
 from authority.api.me_transfers import OF_THE_MEMBER
 from authority.api.paging import NEXT, PageQuery, cut
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.people import sent_forms, webhooks
 from authority.people.outside import LONGEST_URL, Outside
@@ -87,7 +87,7 @@ class DeliveryViews:
     next: str | None = described(NEXT)
 
 
-class HookInput(Schema):
+class HookInput(Body):
     """A new webhook."""
 
     url = fields.String(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from apiflask import APIBlueprint, Schema, fields
+from apiflask import APIBlueprint, fields
 from apiflask.validators import Length, Range
 from flask import Response
 
@@ -20,7 +20,7 @@ from authority.api.asking import asking
 from authority.api.campus import described
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.enrolment import exchanges
@@ -97,7 +97,7 @@ class ExchangePreview:
     next: tuple[str, ...] = described("What remains to be done at the gateway.")
 
 
-class DraftInput(Schema):
+class DraftInput(Body):
     """What is written down; what is left out stays."""
 
     serial = fields.String(load_default=None, validate=Length(1, exchange.MAX_SERIAL))
@@ -114,7 +114,7 @@ class DraftInput(Schema):
     )
 
 
-class ForceInput(Schema):
+class ForceInput(Body):
     """Whether a rise that the nameplate does not explain is believed."""
 
     believe = fields.Boolean(load_default=False, metadata={"description": "Believe what the nameplate does not allow."})

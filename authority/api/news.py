@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from apiflask import APIBlueprint, Schema, fields
+from apiflask import APIBlueprint, fields
 from apiflask.validators import Length, OneOf, Range
 from flask import Response
 
@@ -17,7 +17,7 @@ from authority.api.campus import described
 from authority.api.gate import ANY_SCOPE, PUBLIC, Rule
 from authority.api.me import NOT_YOURS
 from authority.api.paging import NEXT, PageQuery
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.operations import news
 from authority.people import reads
@@ -80,7 +80,7 @@ class Announced:
     number: int = described("Its number.")
 
 
-class AnnouncementInput(Schema):
+class AnnouncementInput(Body):
     """What is announced."""
 
     title = fields.String(required=True, validate=Length(1, news.LONGEST_TITLE))

@@ -20,6 +20,15 @@ _PLAIN: Mapping[Any, type[fields.Field[Any]]] = {
 }
 
 
+class Body(Schema):
+    """What a request or an answer has in its body; the description says of it what its docstring does."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        said = " ".join((cls.__doc__ or "").split())
+        cls.Meta = type("Meta", (cls.Meta,), {"description": said})  # type: ignore[misc, assignment]  # apispec reads it
+
+
 @functools.cache
 def schema_of(view: type[Any]) -> type[Schema]:
     """A marshmallow schema class with the dataclass's fields, types, nullability and descriptions.
@@ -28,7 +37,7 @@ def schema_of(view: type[Any]) -> type[Schema]:
     """
     hints = typing.get_type_hints(view)
     declared = {f.name: _field(hints[f.name], dict(f.metadata)) for f in dataclasses.fields(view)}
-    made: type[Schema] = type(view.__name__, (Schema,), {"__doc__": view.__doc__, **declared})
+    made: type[Schema] = type(view.__name__, (Body,), {"__doc__": view.__doc__, **declared})
     return made
 
 

@@ -23,7 +23,7 @@ from authority.api.campus import described
 from authority.api.days import EARLIEST, LATEST
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.billing.calendar import first_epoch_at, local, midnight
 from authority.chain.client import ChainClient
@@ -141,7 +141,7 @@ PreviewQuery: type[Schema] = type(
 )
 
 
-class ChangesInput(Schema):
+class ChangesInput(Body):
     """What is to change, from when, and why."""
 
     changes = fields.Dict(
@@ -154,7 +154,7 @@ class ChangesInput(Schema):
     reason = fields.String(required=True, validate=Length(1, 400), metadata={"description": "Logged: names nobody."})
 
 
-class ReasonInput(Schema):
+class ReasonInput(Body):
     """Why."""
 
     reason = fields.String(required=True, validate=Length(1, 400), metadata={"description": "Logged: names nobody."})

@@ -22,7 +22,7 @@ from authority.api.kwh import Proofs
 from authority.api.me import NOT_YOURS
 from authority.api.member import Energy, Members
 from authority.api.paging import NEXT, PageQuery
-from authority.api.schemas import schema_of
+from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.billing.calendar import midnight
 from authority.chain.client import ChainClient
@@ -115,7 +115,7 @@ class DayQuery(Schema):
     day = fields.Date(required=True, metadata={"description": "A day of the dispute."})
 
 
-class DisputeInput(Schema):
+class DisputeInput(Body):
     """What is disputed: bill and line, or a day."""
 
     bill = fields.Integer(strict=True, load_default=None, allow_none=True, validate=Range(1, LAST_NUMBER))
@@ -125,13 +125,13 @@ class DisputeInput(Schema):
     text = fields.String(load_default="", validate=Length(max=LONGEST_TEXT))
 
 
-class WordsInput(Schema):
+class WordsInput(Body):
     """What is written; it is kept out of the log."""
 
     text = fields.String(required=True, validate=Length(1, LONGEST_TEXT))
 
 
-class CloseInput(Schema):
+class CloseInput(Body):
     """How it is closed: as settled (both null), or by a correction that was entered."""
 
     bill = fields.Integer(strict=True, load_default=None, allow_none=True, validate=Range(1, LAST_NUMBER))

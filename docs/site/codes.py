@@ -25,8 +25,14 @@ from edge_agent.wire.reading import CODES
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "CODES.md"
 ROOTS = {edge_agent: EdgeError, authority: AuthorityError}
-NO_MODULES_OF_OURS = ("authority.store.migrations.", "edge_agent.probe.micropython.", "edge_agent.__main__")
-"""Not imported: Alembic's scripts, what MicroPython runs, and the entry of `python -m edge_agent`."""
+NO_MODULES_OF_OURS = (
+    "authority.client",
+    "authority.store.migrations.",
+    "edge_agent.probe.micropython.",
+    "edge_agent.__main__",
+)
+"""Not imported: what runs in others' programs and says the service's codes, Alembic's scripts, what MicroPython runs,
+and the entry of `python -m edge_agent`."""
 
 HEAD = """# Codes
 
