@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
+from scripts import loaded
 
 from authority.errors import AuthorityError
 from edge_agent.dlms.errors import DlmsError
@@ -29,20 +29,15 @@ PASSING_ON = {BadAnswerError, MeterRefusedError, NotDlmsError, WrongPasswordErro
 
 
 @pytest.fixture(scope="module")
-def codes() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("codes", ROOT / "docs/site/codes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def codes() -> Any:
+    return loaded("docs/site/codes.py")
 
 
 def excepted(cls: type[BaseException]) -> bool:
     return issubclass(cls, tuple(PEERS_CODE))
 
 
-def test_each_package_has_one_root(codes: ModuleType) -> None:
+def test_each_package_has_one_root(codes: Any) -> None:
     strangers = [
         cls
         for cls in codes.classes()
@@ -52,7 +47,7 @@ def test_each_package_has_one_root(codes: ModuleType) -> None:
     assert strangers == []
 
 
-def test_a_class_is_a_cause_with_a_code_or_a_family_that_is_never_raised(codes: ModuleType) -> None:
+def test_a_class_is_a_cause_with_a_code_or_a_family_that_is_never_raised(codes: Any) -> None:
     derived_from = {base for cls in codes.classes() for base in cls.__bases__}
     without = [cls for cls in codes.classes() if codes.own_code(cls) is None and not excepted(cls)]
     assert [cls for cls in without if cls not in derived_from] == []
@@ -69,13 +64,13 @@ def test_a_class_is_a_cause_with_a_code_or_a_family_that_is_never_raised(codes: 
     assert raised == []
 
 
-def test_no_two_classes_of_a_package_have_the_same_code(codes: ModuleType) -> None:
+def test_no_two_classes_of_a_package_have_the_same_code(codes: Any) -> None:
     for package in ("edge_agent", "authority"):
         stated = [codes.own_code(cls) for cls in codes.classes() if cls.__module__.startswith(package + ".")]
         assert [code for code, count in Counter(stated).items() if code is not None and count > 1] == []
 
 
-def test_a_code_is_given_to_an_instance_only_where_that_is_said_here(codes: ModuleType) -> None:
+def test_a_code_is_given_to_an_instance_only_where_that_is_said_here(codes: Any) -> None:
     setting = {
         cls.__name__
         for cls in codes.classes()
@@ -90,7 +85,7 @@ def test_a_code_is_given_to_an_instance_only_where_that_is_said_here(codes: Modu
     }
 
 
-def test_the_page_has_every_code(codes: ModuleType) -> None:
+def test_the_page_has_every_code(codes: Any) -> None:
     assert codes.page() == codes.PAGE.read_text(encoding="utf-8"), "make docs writes docs/CODES.md again"
     text = codes.page()
     for cls in codes.classes():

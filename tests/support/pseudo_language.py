@@ -6,13 +6,13 @@ A page that is read in it shows every text that is not marked for translation, a
 from __future__ import annotations
 
 import gettext
-import importlib.util
 import re
 from dataclasses import replace
 from functools import cached_property
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
+
+from scripts import loaded
 
 from authority.language.calendar import ENGLISH_DATES
 from authority.language.reading import ERRORS, Language
@@ -26,13 +26,7 @@ _KEPT = re.compile(r"(%\(\w+\)s|%%|<[^<>]*>|&\w+;)")
 
 def load_catalogues() -> Any:
     """docs/languages/catalogues.py as a module."""
-    path = Path(__file__).resolve().parents[2] / "docs/languages/catalogues.py"
-    spec = importlib.util.spec_from_file_location("catalogues", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded("docs/languages/catalogues.py")
 
 
 def stretched(text: str) -> str:

@@ -26,6 +26,19 @@ LINES = (
 )
 
 
+def issue(app: Any, wallet: str, number: int, due: int = 1_000_000) -> None:
+    """A bill of a member, of a period of its own, whose document says its number alone."""
+    period = BillingPeriod(period=number, first_epoch=10, end_epoch=20, closed_at=1, closed_by="t", log_index=0)
+    bill = IssuedBill(
+        number=number, period=number, wallet=wallet, document=b'{"number": %d}' % number, sha256=bytes(32), due=due,
+        log_index=1, issued_at=1,
+    )  # fmt: skip
+    with app.store.write() as session:
+        session.add(period)
+        session.flush()
+        session.add(bill)
+
+
 @pytest.fixture
 def sample_month() -> Any:
     """Fills a site (people_site) for its Dormitory A."""

@@ -10,6 +10,7 @@ import pytest
 from billing_campus import command_of, run_epochs, two_flats
 from campus_fixtures import campus, make_campus, proxy
 from people_site import PeopleSite, build
+from sample_month import issue
 from sqlalchemy import select
 
 from authority.app import App
@@ -19,7 +20,7 @@ from authority.chain.client import ChainClient
 from authority.cli import main
 from authority.people import records, tokens
 from authority.people.roles import AUDITOR, AUTHORITY, OPERATOR, READ_OPERATIONS, RUN_AUDITS, TREASURER
-from authority.store.billing import BillingPeriod, IssuedBill
+from authority.store.billing import IssuedBill
 from authority.store.comparisons import BooksComparison
 from authority.store.log import Act
 
@@ -119,20 +120,8 @@ def store_url() -> str:
     return ""
 
 
-def bill(site: PeopleSite, number: int) -> None:
-    period = BillingPeriod(period=number, first_epoch=1, end_epoch=2, closed_at=1, closed_by="t", log_index=0)
-    issued = IssuedBill(
-        number=number, period=number, wallet=site.members["Dormitory A"].wallet, document=b"{}", sha256=bytes(32),
-        due=1, log_index=1, issued_at=1,
-    )  # fmt: skip
-    with site.app.store.write() as session:
-        session.add(period)
-        session.flush()
-        session.add(issued)
-
-
 def test_reading_and_starting_are_two_scopes_and_each_is_of_its_roles(site: PeopleSite) -> None:
-    bill(site, 1)
+    issue(site.app, site.members["Dormitory A"].wallet, 1)
     reader, starter = Program(site, AUTHORITY, READ_OPERATIONS), Program(site, AUTHORITY, RUN_AUDITS)
     for path in ("/bills", "/bills/1/again", "/comparisons", "/comparisons/run"):
         assert reader(path).status_code == 200, path
@@ -154,7 +143,7 @@ def test_reading_and_starting_are_two_scopes_and_each_is_of_its_roles(site: Peop
 
 
 def test_what_cannot_be_computed_says_why(site: PeopleSite) -> None:
-    bill(site, 1)
+    issue(site.app, site.members["Dormitory A"].wallet, 1)
     auditor = Program(site, AUDITOR, READ_OPERATIONS, RUN_AUDITS)
     auditor("/bills/1/again", "POST", "a key of mine")
     failed = auditor.ended("/bills/1/again")

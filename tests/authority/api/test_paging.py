@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from packed_accounts import paid_book
 from people_site import build
+from sample_month import issue
 from statements import executed
 
 from authority.app import App
@@ -19,7 +20,6 @@ from authority.market.book_leaf import book_leaf
 from authority.market.hand_orders import PLACE, Wish
 from authority.people.roles import MEMBER
 from authority.settlement import day_sums
-from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
 
@@ -48,22 +48,10 @@ def pages(site: Any) -> Callable[[str, str], Iterator[list[dict[str, Any]]]]:
     return walked
 
 
-def issue(site: Any, number: int, member: str) -> None:
-    with site.app.store.write() as session:
-        period = BillingPeriod(period=number, first_epoch=1, end_epoch=2, closed_at=1, closed_by="t", log_index=0)
-        session.add(period)
-        session.flush()
-        session.add(
-            IssuedBill(
-                number=number, period=number, wallet=site.members[member].wallet, document=b"{}", sha256=bytes(32),
-                due=1_000_000, log_index=1, issued_at=1,
-            )
-        )  # fmt: skip
-
-
 def test_bills_are_paged_while_new_ones_are_issued(site: Any, pages: Any) -> None:
+    wallets = {name: user.wallet for name, user in site.members.items()}
     for number in range(1, 162):
-        issue(site, number, "Dormitory B" if number % 3 == 0 else "Dormitory A")
+        issue(site.app, wallets["Dormitory B" if number % 3 == 0 else "Dormitory A"], number)
     own = [number for number in range(161, 0, -1) if number % 3]
     told, later = [], 200
     with executed(site.app.store.engine) as statements:
@@ -72,7 +60,7 @@ def test_bills_are_paged_while_new_ones_are_issued(site: Any, pages: Any) -> Non
             assert len(page) <= 50
             told += [bill["number"] for bill in page]
             assert {bill["payment_state"] for bill in page} == {"open"}
-            issue(site, later, "Dormitory A")
+            issue(site.app, wallets["Dormitory A"], later)
             later += 1
     assert told == own
     assert later == 200 + 3

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import struct
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts import loaded
 from solders.pubkey import Pubkey
 
 from authority.chain import accounts
@@ -23,13 +22,7 @@ KINDS = [(program, name) for program in PROGRAM_NAMES for name in Idl.load(progr
 
 def generator() -> Any:
     """programs/toolchain/accounts_module.py, which is not a package."""
-    spec = importlib.util.spec_from_file_location("accounts_module", GENERATOR)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return loaded("programs/toolchain/accounts_module.py")
 
 
 def kind_of(name: str) -> type[ProgramAccount]:

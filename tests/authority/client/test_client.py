@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -20,6 +19,8 @@ from flask import Flask, redirect, request
 from free_ports import free_port
 from kwh_site import opened
 from people_site import PeopleSite, build
+from sample_month import issue
+from scripts import loaded
 from served import served
 from solders.pubkey import Pubkey
 
@@ -36,7 +37,6 @@ from authority.client import (
 from authority.client.values import decoded, encoded
 from authority.people import records, tokens
 from authority.people.roles import MEMBER, READ_ENERGY, READ_MONEY, WRITE_TRADING
-from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.persons import Person
 
 ROOT = Path(__file__).parents[3]
@@ -67,15 +67,7 @@ class Watched:
 
     def issue(self, number: int, due: int = 1_000_000) -> None:
         """A bill of the member's."""
-        period = BillingPeriod(period=number, first_epoch=10, end_epoch=20, closed_at=1, closed_by="t", log_index=0)
-        bill = IssuedBill(
-            number=number, period=number, wallet=self.site.members["Dormitory A"].wallet,
-            document=b'{"number": %d}' % number, sha256=bytes(32), due=due, log_index=1, issued_at=1,
-        )  # fmt: skip
-        with self.site.app.store.write() as session:
-            session.add(period)
-            session.flush()
-            session.add(bill)
+        issue(self.site.app, self.site.members["Dormitory A"].wallet, number, due)
 
 
 @pytest.fixture
@@ -307,18 +299,8 @@ def test_it_needs_the_standard_library_alone(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True, timeout=60)
 
 
-@pytest.fixture(scope="module")
-def maker() -> Any:
-    """docs/site/client.py."""
-    spec = importlib.util.spec_from_file_location("client_maker", ROOT / "docs/site/client.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_it_is_what_the_description_makes_of_it(maker: Any) -> None:
+def test_it_is_what_the_description_makes_of_it() -> None:
+    maker = loaded("docs/site/client.py")
     description = maker.description()
     for path, text in maker.files(description).items():
         assert path.read_text(encoding="utf-8") == text, "make docs writes the client again"
