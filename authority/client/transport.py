@@ -188,7 +188,7 @@ class Transport:
 class Service:
     """What the calls are made with: `CampusClient("https://energy.campus.example", token="campus_...")`.
 
-    timeout is how many seconds an answer may take, tries how often a call is tried, longest_wait how many seconds at
+    timeout is how many seconds the service may be silent, tries how often a call is tried, longest_wait how many seconds at
     most are waited between two tries. ValueError for an address that is none.
     """
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from authority.api.description import TOKEN
+
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -20,8 +22,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call of the API."""
+    """One call of the API. name is its operationId, needs who may make it, in words."""
 
+    name: str
+    needs: str
     method: str
     path: str
     summary: str
@@ -35,6 +39,8 @@ def operations(spec: dict[str, Any]) -> list[Operation]:
     """The calls that an OpenAPI document describes, in its order."""
     return [
         Operation(
+            call.get("operationId", ""),
+            _needs(call.get("security", [])),
             method.upper(),
             path,
             call.get("summary", ""),
@@ -50,6 +56,15 @@ def operations(spec: dict[str, Any]) -> list[Operation]:
         for method, call in item.items()
         if method in METHODS
     ]
+
+
+def _needs(security: list[dict[str, list[str]]]) -> str:
+    scopes = [scope for each in security for scope in each.get(TOKEN, ())]
+    if scopes:
+        return f"who is signed in, or a token with the scope {', '.join(scopes)}"
+    if any(TOKEN in each for each in security):
+        return "who is signed in, or any token"
+    return "who is signed in; no token" if security else "anybody"
 
 
 def _answer(call: dict[str, Any]) -> dict[str, Any]:

@@ -77,3 +77,11 @@ def test_the_security_of_each_call_is_what_the_gate_lets_through(site: Any, spec
             else:
                 assert tokens == [[] if rule.scope == ANY_SCOPE else [rule.scope]]
     assert looked_at == len(described)
+    text = site.flask.test_client().get("/docs").text
+    for name, needs in (
+        ("get_my_bill", "who is signed in, or a token with the scope money:read"),
+        ("get_me", "who is signed in, or any token"),
+        ("make_my_token", "who is signed in; no token"),
+        ("get_plan", "anybody"),
+    ):
+        assert f"<code>{name}</code>, for {needs}." in text

@@ -364,6 +364,7 @@ def test_the_api_describes_itself_and_every_field(client):
 def test_the_reference_for_people_names_every_call_and_needs_nothing_from_elsewhere(client):
     text = client.get("/docs").text
     assert "/api/v1/campus/stream" in text
+    assert "<code>stream_campus</code>, for anybody." in text
     assert "clearing_price_micro_credits_per_kwh" in text
     assert "http://" not in text
     assert "https://" not in text
