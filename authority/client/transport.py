@@ -188,8 +188,8 @@ class Transport:
 class Service:
     """What the calls are made with: `CampusClient("https://energy.campus.example", token="campus_...")`.
 
-    timeout is how many seconds the service may be silent, tries how often a call is tried, longest_wait how many seconds at
-    most are waited between two tries. ValueError for an address that is none.
+    timeout is how many seconds the service may be silent, tries how often a call is tried, longest_wait how many
+    seconds are waited between two tries at most. ValueError for an address that is none.
     """
 
     def __init__(
