@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from solders.keypair import Keypair
@@ -190,8 +191,13 @@ def record_acts(session: Session, acts: Sequence[tuple[str, Mapping[str, object]
 
 def act_leaf(kind: str, actor: str, time: int, data: str) -> bytes:
     """The leaf of an act, made of its row; data is its canonical text."""
-    who, what = canonical_json(actor).decode(), canonical_json(kind).decode()
+    who, what = _quoted(actor), _quoted(kind)
     return bytes([LEAF_ACT]) + f'{{"actor":{who},"data":{data},"kind":{what},"time":{time}}}'.encode()
+
+
+@lru_cache(maxsize=1_024)
+def _quoted(text: str) -> str:
+    return canonical_json(text).decode()
 
 
 # Reading

@@ -10,6 +10,8 @@ import json
 
 from edge_agent.wire.errors import WireError
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 class NotCanonicalError(WireError):
     """A value that canonical JSON has no spelling for."""
@@ -23,7 +25,7 @@ def canonical_json(value: object) -> bytes:
     NotCanonicalError for anything else: a float has more than one spelling, and other keys would change on the way.
     """
     _check(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _check(value: object) -> None:
