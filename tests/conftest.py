@@ -26,6 +26,12 @@ settings.register_profile("campus", settings.get_profile("explore"), derandomize
 settings.load_profile("campus")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left with one at the end while the others rest."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="module")
 def start_agave(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., AgaveValidator]]:
     """Starts Agave validators, each in its own directory and network namespace; all are ended with the module.
