@@ -19,6 +19,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALL_LOCKED = $(PIP) install --quiet --no-deps --only-binary :all: --require-hashes -r
 INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation
 PIP_CHECK = broken=$$($(PIP) check) || { echo "$$broken" >&2; exit 1; }
+# A file's tests stay together, since what a module sets up (a demo, a campus on a chain) takes longer than most tests.
+BY_FILE = --dist loadfile --no-loadscope-reorder
 MUTATION_CHECK = $(BIN)/python tests/programs/mutation_check.py --jobs $(or $(JOBS),2) --built programs/target
 
 .PHONY: help demo test test-python soak lint format rooms programs programs-check mutation-check mutation-sample docs test-next-year catalogues install-gateway install-authority deb lock clean
@@ -62,10 +64,10 @@ test: $(VENV)/.dev ## All checks: linters, tests, and that the built programs ar
 
 test-python: $(VENV)/.dev ## The tests alone: make test-python TESTS=tests/edge_agent
 ifdef TESTS
-	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal $(TESTS)
+	@$(BIN)/python -m pytest -n $(or $(JOBS),4) $(BY_FILE) $(TESTS)
 else
 	@failed=; \
-	$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal -m "not agave" || failed=1; \
+	$(BIN)/python -m pytest -n $(or $(JOBS),4) $(BY_FILE) -m "not agave" || failed=1; \
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m agave || failed=1; \
 	[ -z "$$failed" ]
 endif
@@ -75,7 +77,7 @@ test-next-year: $(VENV)/.dev ## The tests with the clock of every process a year
 	@mkdir -p build
 	@$(CC) -shared -fPIC -O2 -o build/later.so tests/support/later.c
 	@LD_PRELOAD=$$PWD/build/later.so LATER_SECONDS=31622400 \
-	    $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal -m "not agave" $(TESTS)
+	    $(BIN)/python -m pytest -n $(or $(JOBS),4) $(BY_FILE) -m "not agave" $(TESTS)
 
 soak: $(VENV)/.dev ## Whole gateways under a fast clock while everything breaks; one line of JSON, status 0 where nothing is lost. READINGS=1000000 SEED=1
 	@$(BIN)/python tests/soak --readings $(or $(READINGS),1000000) --seed $(or $(SEED),1)

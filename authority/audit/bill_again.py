@@ -301,8 +301,12 @@ def _acts(session: Session, problems: list[str]) -> Iterator[tuple[int, str, dic
     """The acts that make bills, as their leaves have them: place, kind, data."""
     for index in session.scalars(select(Act.log_index).where(Act.kind.in_(ACTS)).order_by(Act.log_index)).all():
         if leaf := _leaf(session, index, problems):
-            said = json.loads(leaf[1:])
-            yield index, str(said["kind"]), said["data"]
+            try:
+                said = log.act_of(leaf)
+            except log.LeafMalformedError as error:
+                problems.append(f"leaf {index}: {error}")
+                continue
+            yield index, said["kind"], said["data"]
 
 
 def _energy(member: _Member, figures: _Figures) -> None:

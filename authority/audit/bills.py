@@ -41,7 +41,7 @@ class BillAudit:
         """The next leaf of the log; one that is malformed is found by the audit of the log itself."""
         try:
             self._bills.leaf(index, data)
-        except (AuthorityError, WireError, KeyError, TypeError, ValueError, IndexError):
+        except (AuthorityError, WireError, LookupError, TypeError, ValueError, ArithmeticError):
             return
 
     def reading(self, index: int, public_key: bytes, end: int, verdict: int) -> None:

@@ -68,7 +68,7 @@ from authority.log.tree import Growth, TileReader
 from authority.market.book_leaf import BookLeafError, book_of_leaf
 from authority.store.log import Checkpoint, KeptCosignature, PublishedCheckpoint
 from authority.store.metering import Frame
-from edge_agent.wire.canonical import canonical_json
+from edge_agent.wire.canonical import NotCanonicalError, canonical_json
 from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.reading import (
     CODES,
@@ -680,9 +680,9 @@ class Audit:
     def _act(self, index: int, data: bytes) -> None:
         self.progress.acts += 1
         try:
-            act = json.loads(data[1:])
-            canonical = canonical_json(act) == data[1:] and set(act) == {"actor", "data", "kind", "time"}
-        except (ValueError, RecursionError, TypeError):
+            act = log.act_of(data)
+            canonical = canonical_json(act) == data[1:]
+        except (log.LeafMalformedError, NotCanonicalError):
             canonical = False
         if not canonical:
             self.find("act_malformed", index, "is not the canonical JSON of an act")
@@ -696,7 +696,7 @@ class Audit:
                 self._approval(act["data"])
             elif act["kind"] in ("reading_released", "reading_voided"):
                 self._decision(index, act["kind"], act["data"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             self.find("act_malformed", index, f"{act['kind']} lacks what it should say: {error!r}")
 
     def _recovery(self, index: int, kind: str, data: Mapping[str, Any]) -> None:

@@ -10,10 +10,10 @@ What is kept is what bills not yet judged go by: it grows with the time since th
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from solders.signature import Signature
 
@@ -22,7 +22,7 @@ from authority.billing.errors import BillingError, HistoryIncompleteError
 from authority.billing.facts import CreditMoved, Facts, Retirement
 from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS, EpochBook
 from authority.chain.idl import Event
-from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING
+from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, act_of
 from authority.log.reading_leaf import KEY_END, READING_SIZE, RECORD_END, interval_end
 from authority.market.book_leaf import book_of_leaf
 from edge_agent.wire.reading import VERDICT_ACCEPTED
@@ -65,7 +65,7 @@ class LeafEvidence:
             data = book_of_leaf(leaf)
             self._books[EpochBook.from_account(data).epoch] = (index, data)
         elif kind == LEAF_ACT:
-            return self._act(index, json.loads(leaf[1:]))
+            return self._act(index, act_of(leaf))
         return None
 
     def reading(self, index: int, public_key: bytes, end: int, verdict: int) -> None:
@@ -76,10 +76,8 @@ class LeafEvidence:
         else:
             self._held[index] = (meter, end)
 
-    def _act(self, index: int, said: Mapping[str, object]) -> LoggedAct | None:
-        kind, data = str(said["kind"]), said["data"]
-        if not isinstance(data, dict):
-            return None
+    def _act(self, index: int, said: Mapping[str, Any]) -> LoggedAct | None:
+        kind, data = said["kind"], said["data"]
         if kind == APPROVED:
             for meter in data["meters"]:
                 self._meters.setdefault(bytes.fromhex(meter["key"]), bytes.fromhex(meter["meter_id"]))

@@ -59,8 +59,7 @@ class DirectClient(ChainClient):
 
     def raw_accounts(self, addresses: Sequence[Pubkey], size: int | None = None) -> list[Account | None]:
         """Several accounts of one moment; of their data only the first `size` bytes, where that is given."""
-        with self._bank.lock:
-            found = [self._bank.account(address) for address in addresses]
+        found = self._bank.accounts(addresses)
         return found if size is None else [None if each is None else _head(each, size) for each in found]
 
 

@@ -6,9 +6,11 @@ with whatever else that transaction wrote. Appending locks the log's state row, 
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from solders.keypair import Keypair
@@ -190,8 +192,30 @@ def record_acts(session: Session, acts: Sequence[tuple[str, Mapping[str, object]
 
 def act_leaf(kind: str, actor: str, time: int, data: str) -> bytes:
     """The leaf of an act, made of its row; data is its canonical text."""
-    who, what = canonical_json(actor).decode(), canonical_json(kind).decode()
+    who, what = _quoted(actor), _quoted(kind)
     return bytes([LEAF_ACT]) + f'{{"actor":{who},"data":{data},"kind":{what},"time":{time}}}'.encode()
+
+
+def act_of(leaf: bytes) -> dict[str, Any]:
+    """What an act's leaf says: actor and kind (text), data (a dictionary), time. LeafMalformedError.
+
+    Whether it is spelled canonically is not looked at.
+    """
+    try:
+        said = json.loads(leaf[1:])
+    except (ValueError, RecursionError) as error:
+        raise LeafMalformedError("this leaf of an act is not JSON") from error
+    if not isinstance(said, dict) or {name: type(value) for name, value in said.items()} != _ACT_FIELDS:
+        raise LeafMalformedError("this leaf of an act does not have an actor, a kind, a time and its data")
+    return said
+
+
+_ACT_FIELDS = {"actor": str, "data": dict, "kind": str, "time": int}
+
+
+@lru_cache(maxsize=1_024)
+def _quoted(text: str) -> str:
+    return canonical_json(text).decode()
 
 
 # Reading

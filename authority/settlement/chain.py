@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from solders.account import Account
@@ -288,8 +287,7 @@ class SettlementChain:
                 state = self._typed(MeterState, state_address, stands)
                 if meter is None or state is None:
                     continue  # it is not yet opened at the oracle
-                view = meter_view(pk, name, address, meter, state_address, state)
-                known = (source, replace(view, current_key=meter.key == key))
+                known = (source, meter_view(pk, name, address, meter, state_address, state, key))
                 self._meter_views[meter_id] = known
             yield known[1]
 

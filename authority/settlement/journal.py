@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, delete, func, insert, select, true, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from authority.log import log
@@ -19,9 +19,11 @@ from authority.log.publish import Publish
 from authority.market import hand_orders, transfers
 from authority.market.book_leaf import book_leaf
 from authority.market.hand_orders import HandOrder
+from authority.market.transfers import Transfer
 from authority.store import Store
 from authority.store.base import table_of
-from authority.store.market import PendingTransaction
+from authority.store.kept import Kept
+from authority.store.market import HandOrderRow, PendingTransaction, TransferRow
 from authority.store.metering import (
     CHAIN_CONFIRMED,
     CHAIN_PENDING,
@@ -33,6 +35,7 @@ from authority.store.metering import (
     Meter,
     waiting_for_the_chain,
 )
+from authority.store.people import User
 from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, SettlementAct, SettlementEpoch, act_key
 
 ACTOR = "settlement"
@@ -109,6 +112,12 @@ class Journal:
         self.store = store
         self.clock_ms = clock_ms
         self._publish = publish
+        self._open_epochs = Kept(store, (SettlementEpoch.__tablename__,), _unfinished)
+        self._waiting = Kept(
+            store, (Frame.__tablename__, CarriedFrame.__tablename__, Meter.__tablename__), _waiting_by_meter
+        )
+        self._by_hand = Kept(store, (HandOrderRow.__tablename__, User.__tablename__), hand_orders.open_orders)
+        self._moving = Kept(store, (TransferRow.__tablename__, User.__tablename__), transfers.open_transfers)
 
     def _seconds(self) -> int:
         return self.clock_ms() // 1000
@@ -132,11 +141,7 @@ class Journal:
 
     def open_epochs(self) -> list[SettlementEpoch]:
         """Epochs with something left to do, oldest first: at most OPEN_EPOCHS, and the newest two."""
-        with self.store.read() as session:
-            rows = {row.epoch: row for row in session.scalars(_UNFINISHED)}
-            if len(rows) == OPEN_EPOCHS:
-                rows |= {row.epoch: row for row in session.scalars(_NEWEST) if row.state != EPOCH_STATES[-1]}
-        return [rows[epoch] for epoch in sorted(rows)]
+        return self._open_epochs.get()
 
     def epoch(self, epoch: int) -> SettlementEpoch | None:
         """An epoch's row."""
@@ -251,25 +256,26 @@ class Journal:
 
     # Spans
 
-    def record_spans(self, totals: Sequence[MemberTotals]) -> None:
+    def record_spans(self, totals: Sequence[MemberTotals], recorded: Mapping[str, MemberTotals] = {}) -> None:
         """Keep members' totals, each with what was minted and withdrawn in the span that ended at its boundary.
 
         Settlement settles one span of a member at a time and records it before the next, so the difference to the last
-        row is that span's, also when the row is written only after a restart.
+        row is that span's, also when the row is written only after a restart. recorded has, by wallet, the last row of
+        those of whom the caller knows it.
         """
         with self.store.write() as session:
             connection = session.connection()
             made = []
             for total in totals:
-                last = connection.execute(_LAST_SPAN, {"of": total.wallet, "by": total.boundary}).one_or_none()
-                if last is not None and last.boundary == total.boundary:
+                last = recorded.get(total.wallet) or _last_span(connection, total)
+                if last.boundary == total.boundary:
                     continue
                 made.append(
                     {
                         "wallet": total.wallet,
                         "boundary": total.boundary,
-                        "minted_wh": total.minted_wh - (last.lifetime_minted_wh if last else 0),
-                        "withdrawal_wh": total.withdrawn_wh - (last.lifetime_withdrawal_wh if last else 0),
+                        "minted_wh": total.minted_wh - last.minted_wh,
+                        "withdrawal_wh": total.withdrawn_wh - last.withdrawn_wh,
                         "lifetime_minted_wh": total.minted_wh,
                         "lifetime_withdrawal_wh": total.withdrawn_wh,
                     }
@@ -284,13 +290,7 @@ class Journal:
 
         At most QUEUE_DEPTH of a meter are read, however long it has been waiting.
         """
-        found: dict[int, list[WaitingFrame]] = {}
-        with self.store.read() as session:
-            for row in session.connection().execute(_waiting(session.get_bind().dialect.name)):
-                found.setdefault(row.meter_pk, []).append(WaitingFrame(*row))
-        for frames in found.values():
-            frames.sort(key=lambda frame: frame.log_index)
-        return dict(sorted(found.items()))
+        return self._waiting.get()
 
     def passed(self, standing: Mapping[int, int]) -> dict[int, set[bytes]]:
         """Hashes (32 bytes) of the records that the log let pass, by meter: those of the given interval ends."""
@@ -351,14 +351,17 @@ class Journal:
 
     def by_hand(self) -> list[HandOrder]:
         """What members asked for by hand and is not decided yet, the oldest first."""
-        with self.store.read() as session:
-            return hand_orders.open_orders(session)
+        return self._by_hand.get()
 
     def mark_by_hand(self, orders: Sequence[int], state: str, told: str = "") -> None:
         """What became of orders by hand."""
         if orders:
             with self.store.write() as session:
                 hand_orders.mark(session, orders, state, told=told)
+
+    def moving(self) -> list[Transfer]:
+        """The tokens that members move by hand and of which it is not decided yet, the oldest first."""
+        return self._moving.get()
 
     # Alerts
 
@@ -396,6 +399,15 @@ _UNFINISHED = (
     .limit(OPEN_EPOCHS)
 )
 _NEWEST = select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(2)
+
+
+def _unfinished(session: Session) -> list[SettlementEpoch]:
+    rows = {row.epoch: row for row in session.scalars(_UNFINISHED)}
+    if len(rows) == OPEN_EPOCHS:
+        rows |= {row.epoch: row for row in session.scalars(_NEWEST) if row.state != EPOCH_STATES[-1]}
+    return [rows[epoch] for epoch in sorted(rows)]
+
+
 _act_rows = table_of(SettlementAct)
 _ACTS_OF = select(_act_rows.c.key, _act_rows.c.log_index).where(_act_rows.c.key.in_(bindparam("of", expanding=True)))
 _NEW_ACT = insert(_act_rows)
@@ -407,6 +419,12 @@ _LAST_SPAN = (
     .order_by(_spans.c.boundary.desc())
     .limit(1)
 )
+
+
+def _last_span(connection: Connection, total: MemberTotals) -> MemberTotals:
+    """The last totals kept of a member by then; nothing at no boundary where there are none."""
+    found = connection.execute(_LAST_SPAN, {"of": total.wallet, "by": total.boundary}).one_or_none()
+    return MemberTotals(total.wallet, *found) if found is not None else MemberTotals(total.wallet, 0, 0, 0)
 
 
 _frames, _carried = table_of(Frame), table_of(CarriedFrame)
@@ -435,6 +453,15 @@ def _waiting(dialect: str) -> Select[Any]:
     else:
         found = found.join(Frame, Frame.log_index.in_(queue.correlate(Meter)))
     return found.outerjoin(CarriedFrame, CarriedFrame.log_index == Frame.log_index)
+
+
+def _waiting_by_meter(session: Session) -> dict[int, list[WaitingFrame]]:
+    found: dict[int, list[WaitingFrame]] = {}
+    for row in session.connection().execute(_waiting(session.get_bind().dialect.name)):
+        found.setdefault(row.meter_pk, []).append(WaitingFrame(*row))
+    for frames in found.values():
+        frames.sort(key=lambda frame: frame.log_index)
+    return dict(sorted(found.items()))
 
 
 _COLUMNS = {

@@ -302,7 +302,7 @@ def holding_of(chain: Snapshot, member: MemberView) -> Holding:
         credit=member.all_credit,
         withdrawal_wh=member.open_withdrawal_wh,
         retired_wh=member.retired_wh,
-        bid_for_wh=sum(each.may_bring_wh(member.member_index) for each in chain.books.values()),
+        bid_for_wh=sum(each.may_bring_wh(member.member_index) for each in chain.bringing),
         orders=0 if book is None else len(book.of(member.member_index)),
         previous_withdrawal_wh=previous,
         previous_retired_wh=member.previous_retired_wh,

@@ -232,6 +232,11 @@ class Snapshot:
         """The current epoch, by the chain's clock."""
         return self.config.epoch_at(self.now)
 
+    @cached_property
+    def bringing(self) -> Sequence[BookView]:
+        """The books that may still bring somebody something: those that are open, or being paid."""
+        return [book for book in self.books.values() if book.status in (BookStatus.OPEN, BookStatus.CLEARING)]
+
     def settling_meters(self, member: MemberView) -> list[MeterView]:
         """A member's settling meters by slot: the pairs that settle_surplus takes."""
         return self._settling.get(member.member, [])

@@ -71,8 +71,7 @@ class Transfers:
 
         signable are the members whose own wallets' keys are in custody.
         """
-        with self._journal.store.read() as session:
-            known = transfers.open_transfers(session)
+        known = self._journal.moving()
         if not known:
             return {}
         undecided: set[str] = set()

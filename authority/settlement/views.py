@@ -63,9 +63,12 @@ def config_view(config: Config, now: int) -> ConfigView:
 
 
 def meter_view(
-    pk: int, name: str, address: Pubkey, meter: Meter, state_address: Pubkey, state: MeterState
+    pk: int, name: str, address: Pubkey, meter: Meter, state_address: Pubkey, state: MeterState, newest: bytes | None
 ) -> MeterView:
-    """A Meter with its MeterState; whether its standing record was passed is the log's to say."""
+    """A Meter with its MeterState; whether its standing record was passed is the log's to say.
+
+    newest is the public key that the department has approved last.
+    """
     read = state.interval_end != 0
     same_key = state.keys == meter.keys
     return MeterView(
@@ -82,6 +85,7 @@ def meter_view(
         standing=state.interval_end if read else None,
         settled=state.settled_end or None,
         hash=state.hash,
+        current_key=meter.key == newest,
     )
 
 

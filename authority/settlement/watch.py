@@ -52,7 +52,9 @@ class Watch:
             for meter in snapshot.meters
             if meter.standing is not None and self._passed.get(meter.meter_pk) != meter.hash
         }
-        passed = self.journal.passed(unknown) if unknown else {}
+        if not unknown:
+            return snapshot
+        passed = self.journal.passed(unknown)
         meters = []
         for meter in snapshot.meters:
             subject = f"standing {meter.name}"

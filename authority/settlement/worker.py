@@ -161,7 +161,7 @@ class Worker:
         self._read_at: tuple[int, ...] | None = None
         self._fresh = True
         self._failures: dict[str, _Failures] = {}
-        self._recorded: dict[str, int] = {}
+        self._recorded: dict[str, MemberTotals] = {}
         self._given_up: dict[str, int] = {}
         self._paid_out: set[str] = set()
         self._paid_out_in = -1
@@ -392,14 +392,15 @@ class Worker:
         return frame.status == CHAIN_SUBMITTED and frame.signature is not None and self.chain.landed(frame.signature)
 
     def _record_spans(self, snapshot: Snapshot) -> None:
-        new = [
-            MemberTotals(str(member.member), member.boundary, member.minted_wh, member.withdrawn_wh)
-            for member in snapshot.members
-            if member.boundary is not None and self._recorded.get(str(member.member)) != member.boundary
-        ]
+        new = []
+        for member in snapshot.members:
+            wallet = str(member.member)
+            recorded = self._recorded.get(wallet)
+            if member.boundary is not None and (recorded is None or recorded.boundary != member.boundary):
+                new.append(MemberTotals(wallet, member.boundary, member.minted_wh, member.withdrawn_wh))
         if new:
-            self.journal.record_spans(new)
-            self._recorded.update({total.wallet: total.boundary for total in new})
+            self.journal.record_spans(new, self._recorded)
+            self._recorded.update({total.wallet: total for total in new})
 
     def _mark(self, situation: Situation, row: SettlementEpoch) -> bool:
         """Note newly complete stages and figures of an epoch; whether there were any."""

@@ -9,12 +9,14 @@ session is REPEATABLE READ, so that all its queries see one state there too.
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -36,6 +38,7 @@ from edge_agent.wire.files import make_private_file, use_write_ahead_log
 BUSY_SECONDS = 30
 IDLE_SECONDS = 1.0
 """A connection to PostgreSQL that has rested longer is asked whether it still stands before it is used."""
+_WRITTEN = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 _MIGRATION_LOCK = 0x414D_5231
 """PostgreSQL's advisory lock that processes take while they migrate."""
 
@@ -206,6 +209,13 @@ class Store:
                 writes[table.name] += 1
             elif table is not None or isinstance(statement, TextClause):
                 writes.update(writes.keys())  # whatever it may be
+
+        @event.listens_for(self.engine, "before_cursor_execute")
+        def _count_text(_connection: Connection, _cursor: object, statement: str, *others: Any) -> None:
+            _parameters, context, _many = others
+            written = _WRITTEN.match(statement) if context.compiled is None else None
+            if written is not None:  # one of authority.store.rows, of which before_execute is not told
+                writes[written[1]] += 1
 
     def claim(self, network_id: bytes) -> None:
         """Tie an empty store to a network; WrongNetworkError where it belongs to another already."""

@@ -370,9 +370,13 @@ class Bank:
 
     def account(self, address: Pubkey) -> Account | None:
         """An account as it stands."""
+        return self.accounts([address])[0]
+
+    def accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
+        """Accounts as they stand in one slot."""
         with self.lock:
             self.advance()
-            return self._svm.get_account(address)
+            return [self._svm.get_account(address) for address in addresses]
 
     def program_accounts(self, program: Pubkey) -> list[tuple[Pubkey, Account]]:
         """All accounts that a program owns."""

@@ -362,7 +362,8 @@ class Methods:
     def _multiple_accounts(self, params: Params) -> Any:
         keys = [address(text) for text in params.texts(0, "the addresses", MAX_ACCOUNTS)]
         config = self._check(params.config(1))
-        return self._with_context([self._encoded(key, self._bank.account(key), config, "base64") for key in keys])
+        found = zip(keys, self._bank.accounts(keys), strict=True)
+        return self._with_context([self._encoded(key, account, config, "base64") for key, account in found])
 
     def _program_accounts(self, params: Params) -> Any:
         program = params.address(0)

@@ -10,6 +10,8 @@ import json
 
 from edge_agent.wire.errors import WireError
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 class NotCanonicalError(WireError):
     """A value that canonical JSON has no spelling for."""
@@ -20,10 +22,16 @@ class NotCanonicalError(WireError):
 def canonical_json(value: object) -> bytes:
     """The bytes of a value made of dictionaries with text keys, lists, text, whole numbers, booleans and None.
 
-    NotCanonicalError for anything else: a float has more than one spelling, and other keys would change on the way.
+    NotCanonicalError for anything else: a float has more than one spelling, other keys would change on the way, and
+    half a surrogate pair has none; so too for what is nested more deeply than can be followed.
     """
-    _check(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        _check(value)
+        return _ENCODER.encode(value).encode()
+    except UnicodeEncodeError as error:
+        raise NotCanonicalError(f"canonical JSON cannot hold text that is not Unicode: {error}") from error
+    except RecursionError as error:
+        raise NotCanonicalError("canonical JSON cannot hold what is nested so deeply") from error
 
 
 def _check(value: object) -> None:

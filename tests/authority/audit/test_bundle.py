@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,53 @@ def test_any_changed_byte_of_a_leaf_breaks_the_tree_even_with_its_hash_made_anew
 
     audit = audit_forged(traded, **{f"leaf_{leaf.log_index}": change})
     assert codes(audit) & {"log_rewritten", "root_differs"}
+
+
+HOSTILE = (None, True, 2.0, -1, 2**63, 10**400, "", "\ud800", "ff" * 40, [], [1], {}, {"a": {}})
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths to a value of JSON and to all that is in it."""
+    yield path
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*path, key))
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy of a value of JSON in which something else stands there."""
+    if not path:
+        return new
+    changed = value.copy()
+    changed[path[0]] = put(value[path[0]], path[1:], new)
+    return changed
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_an_act_that_says_anything_at_all_is_audited_to_the_end(traded: Any, data: st.DataObject) -> None:
+    """Not only one changed byte: whoever owns the database writes what he likes, and makes the hashes anew."""
+    acts = {json.loads(leaf.data[1:])["kind"]: leaf for leaf in Bundle(traded.bundle).leaves() if leaf.data[0] == 2}
+    leaf = acts[data.draw(st.sampled_from(sorted(acts)))]
+    said = json.loads(leaf.data[1:])
+    text = data.draw(st.sampled_from(HOSTILE).map(json.dumps) | st.just("NaN") | st.just("[" * 10_000))
+    path = data.draw(st.sampled_from(list(places(said))))
+    whole = json.dumps(put(said, path, "\0here"), sort_keys=True, separators=(",", ":"))
+    forged = b"\2" + whole.replace(json.dumps("\0here"), text).encode()
+    audit = audit_forged(traded, **{f"leaf_{leaf.log_index}": lambda _: forged})
+    assert codes(audit) & {"log_rewritten", "root_differs"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_reading_or_a_book_of_any_bytes_is_audited_to_the_end(traded: Any, data: st.DataObject) -> None:
+    leaves = [leaf for leaf in Bundle(traded.bundle).leaves() if leaf.data[0] != 2]
+    leaf = data.draw(st.sampled_from(leaves))
+    at = data.draw(st.integers(0, len(leaf.data) - 1))
+    with_ = data.draw(st.binary(min_size=1, max_size=16) | st.just(b"\xff" * 16) | st.just(bytes(16)))
+    end = data.draw(st.integers(0, len(leaf.data)) | st.just(len(leaf.data)))
+    forged = (leaf.data[:at] + with_ + leaf.data[at + len(with_) :])[:end]
+    audit = audit_forged(traded, **{f"leaf_{leaf.log_index}": lambda _: forged})
+    assert forged == leaf.data or codes(audit) & {"log_rewritten", "root_differs"}
 
 
 @pytest.mark.parametrize("kind", [EnergyAccount, MeterState, EpochCheckpoint])

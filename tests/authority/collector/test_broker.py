@@ -159,6 +159,7 @@ def trouble(app: App, caplog: pytest.LogCaptureFixture, host: str, port: int) ->
 
 
 @pytest.mark.finding("ops-2")
+@pytest.mark.slow
 def test_a_failed_connection_names_its_cause(
     app: App, foreign_tls: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

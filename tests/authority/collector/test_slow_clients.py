@@ -71,6 +71,7 @@ def test_slow_strangers_hold_nobody_up(
 
 
 @pytest.mark.finding("ops-12")
+@pytest.mark.slow
 def test_slow_clients_are_ended(app: App, collector_process: Any, tls: ssl.SSLContext) -> None:
     collector_process.start()
 

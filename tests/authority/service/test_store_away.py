@@ -85,6 +85,7 @@ def ready(home: Home) -> int:
 
 @pytest.mark.finding("ops-13")
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_database_that_is_away_is_a_sentence_in_each_process(
     cluster: ArchivedPostgres, home: Home, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,10 +16,11 @@ from sqlalchemy import create_engine, delete, func, select, text
 
 from authority.app import App
 from authority.store import Store, StoreError
-from authority.store.base import Base
+from authority.store.base import Base, table_of
 from authority.store.engine import StoreSpoiltError
 from authority.store.log import LogState
 from authority.store.metering import Gateway
+from authority.store.rows import insert_rows, update_rows
 
 
 def test_migrations_make_exactly_the_models(app: App) -> None:
@@ -126,6 +127,13 @@ def test_who_is_alone_with_a_store_knows_what_it_has_written(tmp_path: Path) -> 
     with store.write() as session:
         session.execute(text("DELETE FROM gateways"))
     assert store.writes_of("gateways", "meters") == (3, 1), "of a text nobody says what it writes to"
+    with store.write() as session:
+        insert_rows(
+            session, table_of(Gateway), ("name", "state", "online"), [("g", "expected", 0), ("h", "expected", 0)]
+        )
+    with store.write() as session:
+        update_rows(session, table_of(Gateway), "name", ("state",), [("g", "enrolled"), ("h", "enrolled")])
+    assert store.writes_of("gateways", "meters") == (5, 1), "rows that are written past SQLAlchemy's statements"
     store.close()
     shared = Store.open(f"sqlite:///{tmp_path / 'a.db'}")
     assert shared.writes_of("gateways") is None

@@ -145,6 +145,7 @@ def routes(flask):
             yield rule.endpoint, method, URLS[rule.endpoint]
 
 
+@pytest.mark.slow
 def test_every_route_by_every_role_and_by_strangers(site):
     """404 for what is not there for you, sign in where you are a stranger; whoever may come in meets the view."""
     walked = 0

@@ -96,6 +96,7 @@ def test_two_private_members_are_no_sum_on_the_plan(app: App, clock: Any) -> Non
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+@pytest.mark.slow
 def test_each_look_fits_and_axe_has_nothing_to_say(site: PeopleSite, clock: Any, tmp_path: Path) -> None:
     board = site.flask.extensions["status_board"]
     board.watch()

@@ -71,6 +71,7 @@ def test_slow_readers_hold_nobody_up(port: int, head: bytes, drip: bytes) -> Non
 
 
 @pytest.mark.finding("ops-12")
+@pytest.mark.slow
 def test_slow_readers_are_ended(port: int) -> None:
     links = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(3)]
     for link, sent in zip(links, (b"", GET, GET + b"Content-Length: 9\r\n\r\n"), strict=True):

@@ -232,6 +232,7 @@ def test_from_the_line_to_the_receipt(campus):
             assert stages[stage]["count"] > 0, (name, stage)
 
 
+@pytest.mark.slow
 def test_an_outage_of_one_line_is_back_filled_and_stops_no_other(campus):
     alone = campus.emulator("alone")
     campus.emulator("shared")

@@ -70,6 +70,7 @@ def test_read_listens_to_a_meter_that_pushes(number, options, meter, value):
         line.close()
 
 
+@pytest.mark.slow
 def test_scan_shows_what_it_hears():
     line = PushingPty(case("21"))
     try:

@@ -24,7 +24,28 @@ def test_keys_are_sorted_tokens_are_close_and_text_is_utf_8():
     assert canonical_json({"b": [1, None, True], "a": "Zürich"}) == '{"a":"Zürich","b":[1,null,true]}'.encode()
 
 
-@pytest.mark.parametrize("value", [1.0, float("nan"), {"a": [0.5]}, {1: "a"}, {None: 1}, b"bytes", {"a": {2}}])
+def nested(depth: int) -> list:
+    value: list = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\ud800",
+        {"\udfff": 1},
+        nested(100_000),
+        1.0,
+        float("nan"),
+        {"a": [0.5]},
+        {1: "a"},
+        {None: 1},
+        b"bytes",
+        {"a": {2}},
+    ],
+)
 def test_what_has_no_spelling_is_refused(value):
     with pytest.raises(NotCanonicalError):
         canonical_json(value)

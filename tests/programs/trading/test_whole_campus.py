@@ -384,4 +384,4 @@ WholeCampusLife.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-TestWholeCampusLife = WholeCampusLife.TestCase
+TestWholeCampusLife = pytest.mark.slow(WholeCampusLife.TestCase)
