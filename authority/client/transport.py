@@ -160,7 +160,7 @@ class Transport:
     def _problem(self, got: _Got) -> ProblemError:
         try:
             said = json.loads(got.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             said = {}
         said = said if isinstance(said, dict) else {}
         title = http.client.responses.get(got.status, "")
@@ -252,6 +252,6 @@ def _said(kind: Any, got: _Got) -> Any:
         return got.body
     try:
         value = json.loads(got.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AnswerMalformedError("the answer is no JSON: is this the address of the service?") from error
     return decoded(kind, value)

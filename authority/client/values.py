@@ -33,7 +33,10 @@ def decoded(kind: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _instance(kind, _checked(dict, value))
     if kind is date:
-        return date.fromisoformat(_checked(str, value))
+        try:
+            return date.fromisoformat(_checked(str, value))
+        except ValueError as error:
+            raise AnswerMalformedError(f"the answer has {value!r} where a date is described") from error
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return _checked(kind, value)

@@ -269,8 +269,19 @@ def test_values_are_what_the_schemas_say_or_are_refused() -> None:
     for wrong in ({**fill, "epoch": "1"}, {**fill, "epoch": True}, {**fill, "side": None}, [fill], {"epoch": 1}):
         with pytest.raises(AnswerMalformedError):
             decoded(schemas.Fill, wrong)
+    for kind, value in ((date, "2026-02-30"), (date, 20260601), (date | None, ""), (dict[str, int], {"a": None})):
+        with pytest.raises(AnswerMalformedError):
+            decoded(kind, value)
     assert encoded(schemas.StandingInput(sell_at=5)) == {"sell_at": 5, "reserve_wh": 0, "paused": False}
     assert encoded({"day": date(2026, 6, 1), "some": (1, None)}) == {"day": "2026-06-01", "some": [1, None]}
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "[" * 100_000, "[]", '{"member": 1}'])
+def test_an_answer_that_is_none_of_the_service_is_refused(body: str) -> None:
+    elsewhere = Flask("elsewhere")
+    elsewhere.add_url_rule("/<path:_>", "page", lambda _: body)
+    with served(elsewhere) as address, pytest.raises(AnswerMalformedError):
+        CampusClient(address).get_me()
 
 
 def test_the_example_runs(watch: Callable[[], Watched]) -> None:
