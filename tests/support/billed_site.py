@@ -1,4 +1,4 @@
-"""Pages over a campus on a real validator whose billing period was closed, and its bills issued and pinned."""
+"""Pages over a campus on a real validator whose billing period is over; its bills may be issued and pinned."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from whole_campus import Campus, QuickValidator
 from authority.chain.client import ChainClient
 from authority.cli import main
 from authority.people import records, sessions
-from authority.people.roles import AUDITOR, MEMBER, TREASURER
+from authority.people.roles import AUDITOR, MEMBER, OPERATOR, TREASURER
 
 NAMES = "ABCD"
+DEPARTMENT = (AUDITOR, OPERATOR, TREASURER)
 
 
 @dataclass
 class BilledSite(SignedIn):
-    """The application over the campus: members A to D, an auditor and a treasurer."""
+    """The application over the campus: members A to D, an auditor, an operator and a treasurer."""
 
     campus: Campus
     worker: Any
 
 
 @contextmanager
-def billed(directory: Path, more: int = 2) -> Iterator[BilledSite]:
-    """A campus that traded for a billing period, with the period's bills, and so many epochs after them."""
+def over(directory: Path) -> Iterator[BilledSite]:
+    """A campus that traded for a billing period, which is over and can be closed."""
     campus = Campus(directory, QuickValidator)
     campus.STEPS = {**campus.STEPS, "D.load": (0, 9_000)}  # type: ignore[misc]  # more than is offered
     try:
@@ -41,13 +42,9 @@ def billed(directory: Path, more: int = 2) -> Iterator[BilledSite]:
         end = end_of_period(campus)
         run_epochs(campus, worker, end + GRACE_EPOCHS)
         campus.save_validator()
-        for act in ("close", "issue"):
-            with contextlib.redirect_stdout(io.StringIO()) as said:
-                assert main(["billing", act, "0", "--home", str(campus.home_path)]) == 0, said.getvalue()
-        run_epochs(campus, worker, campus.epoch + more)
         app, cookies = campus.app, {}
         with app.store.write() as session:
-            for role, of in (*((name, name) for name in NAMES), (AUDITOR, None), (TREASURER, None)):
+            for role, of in (*((name, name) for name in NAMES), *((role, None) for role in DEPARTMENT)):
                 person = records.add(session, f"{role.lower()}@campus.example", role, now=app.clock())
                 member = records.member_named(session, of) if of else None
                 records.grant(session, person, MEMBER if of else role, by="test", now=app.clock(), member=member)
@@ -56,3 +53,15 @@ def billed(directory: Path, more: int = 2) -> Iterator[BilledSite]:
         yield BilledSite(flask, cookies, campus, worker)
     finally:
         campus.close()
+
+
+@contextmanager
+def billed(directory: Path, more: int = 2) -> Iterator[BilledSite]:
+    """The same with the period's bills, and so many epochs after them."""
+    with over(directory) as site:
+        campus = site.campus
+        for act in ("close", "issue"):
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                assert main(["billing", act, "0", "--home", str(campus.home_path)]) == 0, said.getvalue()
+        run_epochs(campus, site.worker, campus.epoch + more)
+        yield site
