@@ -61,6 +61,9 @@ COMMANDS = {
     ),
     "people": Command("authority.people.command", "who signs in to the pages: invitations, roles, sessions"),
     "tickets": Command("authority.operations.tickets_command", "what members dispute: list, answer, close"),
+    "announcements": Command(
+        "authority.operations.news_command", "what the department tells on pages and by mail: list, make, withdraw"
+    ),
     "approvals": Command(
         "authority.people.approvals_command", "what takes two people: propose, approve, carry out with the keys"
     ),

@@ -214,6 +214,7 @@ SHOW = {
     *(f"authority billing {word}" for word in ("payments bills", "payments list", "payouts owed", "payouts list")),
     "authority billing estimate list",
     *(f"authority tickets {word}" for word in ("list", "show")),
+    "authority announcements list",
     "authority audit bill",
     *(f"authority {word} show" for word in ("meters", "members", "approvals", "parameters", "upgrade", "recover")),
     *("authority alerts show", "authority market show", "authority status", "authority meters map"),

@@ -1,7 +1,7 @@
 """Certificates of retirement, for their member and, by the code on them, for anybody: with what log and chain say.
 
-A check goes through the log and the chain anew, and says of each step whether it holds. Energies are Wh, times Unix
-seconds.
+A check goes through the log and the chain anew, and says of each step whether it holds. A proof is what a browser needs
+to do so itself (docs/PROTOCOL.md, "The proof of a certificate"). Energies are Wh, times Unix seconds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from solders.signature import Signature
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from authority.api.asking import ChainAwayError, asking
 from authority.api.campus import described
-from authority.api.kwh import ProofMissingError, covering
+from authority.api.kwh import Covering, ProofMissingError, covering, pin_of
 from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
 from authority.billing import certificates
@@ -35,6 +35,7 @@ from authority.refusals import NotFoundError
 from authority.store.billing import IssuedBill
 from authority.store.log import Act
 
+FORMAT = "campus-certificate-1"
 TRANSACTIONS_AT_ONCE = 50
 """How many transactions one look at the public page checks."""
 _ENERGY_TOKEN = str(programs.PROGRAM_IDS["energy_token"])
@@ -133,12 +134,8 @@ class MemberCertificates:
 
     def check(self, secret: str, first: int = 0) -> Check:
         """The certificate that a code leads to, checked by log and chain; NotFoundError."""
-        number = certificates.number_of(self._app.home.tickets_key, secret)
         with self._app.store.read() as session:
-            bill = None if number is None else session.get(IssuedBill, number)
-            found = None if bill is None else certificates.of_bill(session, bill)
-            if found is None or bill is None:
-                raise NotFoundError("there is no such certificate: scan its code again, or type all of its address")
+            bill, found = self._behind(session, secret)
             document = _says_so(session, bill)
             leaves = [bill.log_index, *(each.log_index for each in found.retired)]
             entries, pinned = self._in_the_log(session, leaves)
@@ -152,6 +149,57 @@ class MemberCertificates:
             Step("sum", total),
         )
         return Check(found, steps, first, len(some))
+
+    def proof(self, secret: str, first: int = 0) -> dict[str, Any]:
+        """What shows it to a program, of TRANSACTIONS_AT_ONCE retirements from `first` on; NotFoundError, ProofMissingError.
+
+        A transaction is null where the validator does not answer, has it no more, or says that it failed.
+        """
+        with self._app.store.read() as session:
+            bill, found = self._behind(session, secret)
+            some = found.retired[first : first + TRANSACTIONS_AT_ONCE]
+            leaves = [bill.log_index, *(each.log_index for each in some)]
+            cover = covering(session, max(leaves))
+            entries = _entries(session, leaves, cover)
+        landed = self._landed(some)
+        return {
+            "format": FORMAT,
+            "network_id": self._app.home.network_id.hex(),
+            "bill": found.bill,
+            "period": found.period,
+            "wallet": found.wallet,
+            "program": _ENERGY_TOKEN,
+            "wh": found.wh,
+            "untold_wh": found.untold_wh,
+            "first": first,
+            "of": len(found.retired),
+            "issued": {**entries[0], "sha256": found.sha256},
+            "retired": [
+                {**entry, "wh": each.wh, "signature": each.signature, "transaction": landed.get(each.signature)}
+                for entry, each in zip(entries[1:], some, strict=True)
+            ],
+            "checkpoint": {"note": cover.signed.to_bytes(cover.key).decode(), "key": cover.key.hex()},
+            "pin": pin_of(cover, self._client),
+        }
+
+    def _behind(self, session: Session, secret: str) -> tuple[IssuedBill, Certificate]:
+        """The bill and the certificate that a code leads to; NotFoundError."""
+        number = certificates.number_of(self._app.home.tickets_key, secret)
+        bill = None if number is None else session.get(IssuedBill, number)
+        found = None if bill is None else certificates.of_bill(session, bill)
+        if found is None or bill is None:
+            raise NotFoundError("there is no such certificate: scan its code again, or type all of its address")
+        return bill, found
+
+    def _landed(self, some: Sequence[certificates.Retired]) -> dict[str, str]:
+        """The transactions' bytes in hex, by their signatures: of those that landed well and are to be had."""
+        try:
+            with asking(self._client) as client:
+                records = list(client.transactions(Signature.from_string(each.signature) for each in some))
+        except ChainAwayError:
+            return {}
+        good = (record for record in records if record is not None and record.error is None)
+        return {str(record.signature): bytes(record.transaction).hex() for record in good}
 
     def _own(self, member: MemberAccount, number: int) -> Certificate:
         with self._app.store.read() as session:
@@ -232,6 +280,19 @@ class MemberCertificates:
         for signature, wh in wanted:
             totals[signature] = totals.get(signature, 0) + wh
         return all(said.get(signature) == wh for signature, wh in totals.items())
+
+
+def _entries(session: Session, leaves: Sequence[int], cover: Covering) -> list[dict[str, Any]]:
+    """Each leaf with its inclusion path under a checkpoint."""
+    node = functools.cache(log.nodes(session))
+    return [
+        {
+            "log_index": index,
+            "leaf": log.leaf(session, index).hex(),
+            "path": [each.hex() for each in merkle.inclusion_proof(index, cover.signed.size, node)],
+        }
+        for index in leaves
+    ]
 
 
 def _says_so(session: Session, bill: IssuedBill) -> bool:

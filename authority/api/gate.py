@@ -88,6 +88,12 @@ def own_member(app: App, what: str) -> MemberAccount:
     return who.member
 
 
+def account_of_bills(app: App) -> MemberAccount:
+    """The account whose bills who asks may see: as `own_member`, or the one that it was the member of, which ended."""
+    former = principal().former
+    return own_member(app, "bills") if former is None else former
+
+
 def site(app: App) -> Site | None:
     """The site as browsers know it; None where nobody can sign in: from elsewhere, without [web] origin.
 

@@ -108,8 +108,7 @@ class Proofs:
             ).all()
         keys = sorted({(reading["meter"], reading["frame"][2 * RECORD_SIZE :][:64]) for reading in readings})
         wanted = [programs.key_use_address(bytes.fromhex(key)) for _, key in keys]
-        pin = None if cover.epoch is None else programs.checkpoint_address(cover.epoch)
-        accounts = self._accounts([*wanted, *([] if pin is None else [pin])])
+        accounts = _accounts(self._client, wanted)
         note = cover.signed.to_bytes(cover.key).decode()
         return {
             "format": FORMAT,
@@ -131,14 +130,7 @@ class Proofs:
                 for (place, key), address in zip(keys, wanted, strict=True)
             ],
             "checkpoint": {"note": note, "key": cover.key.hex()},
-            "pin": None
-            if pin is None
-            else {
-                "epoch": cover.epoch,
-                "program": str(programs.PROGRAM_IDS[EpochCheckpoint.PROGRAM]),
-                "address": str(pin),
-                "account": _start(accounts[pin], PIN_SIZE),
-            },
+            "pin": pin_of(cover, self._client),
             "claim": claim._asdict(),
             "minted_wh": sum(minted) if minted else None,
         }
@@ -156,19 +148,33 @@ class Proofs:
             raise ProofMissingError(f"a proof has {MOST_READINGS} readings at most: choose a shorter time")
         return roles, its
 
-    def _accounts(self, addresses: Sequence[Pubkey]) -> Mapping[Pubkey, bytes | None]:
-        """The accounts' data; None where there is none, or the validator does not answer."""
-        client = self._client()
-        try:
-            found = client.raw_accounts(addresses, PIN_SIZE)
-        except ChainError:
-            return dict.fromkeys(addresses)
-        finally:
-            client.close()
-        return {
-            address: None if account is None else bytes(account.data)
-            for address, account in zip(addresses, found, strict=True)
-        }
+
+def pin_of(cover: Covering, client: Callable[[], ChainClient]) -> dict[str, Any] | None:
+    """What a proof has of the account that pins a checkpoint; None where no epoch has pinned it as yet."""
+    if cover.epoch is None:
+        return None
+    address = programs.checkpoint_address(cover.epoch)
+    return {
+        "epoch": cover.epoch,
+        "program": str(programs.PROGRAM_IDS[EpochCheckpoint.PROGRAM]),
+        "address": str(address),
+        "account": _start(_accounts(client, [address])[address], PIN_SIZE),
+    }
+
+
+def _accounts(client: Callable[[], ChainClient], addresses: Sequence[Pubkey]) -> Mapping[Pubkey, bytes | None]:
+    """The accounts' data; None where there is none, or the validator does not answer."""
+    asking = client()
+    try:
+        found = asking.raw_accounts(addresses, PIN_SIZE)
+    except ChainError:
+        return dict.fromkeys(addresses)
+    finally:
+        asking.close()
+    return {
+        address: None if account is None else bytes(account.data)
+        for address, account in zip(addresses, found, strict=True)
+    }
 
 
 def _start(data: bytes | None, size: int) -> str | None:

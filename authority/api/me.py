@@ -23,7 +23,7 @@ from authority.app import App
 from authority.market.policies import MAX_PRICE, MAX_RESERVE_WH
 from authority.market.standing_orders import ProposedOrder, StandingOrder
 from authority.people import tokens
-from authority.people.roles import OF_A_MEMBER, READ_ENERGY, READ_MONEY, SCOPES, WRITE_TRADING
+from authority.people.roles import OF_A_MEMBER, READ_ENERGY, READ_MONEY, SCOPES, SEES_BILLS, WRITE_TRADING
 
 RULES: Mapping[str, Rule] = {
     "me.whoami": Rule(frozenset(), ANY_SCOPE),
@@ -40,8 +40,8 @@ RULES: Mapping[str, Rule] = {
     "me.standing": Rule(OF_A_MEMBER, READ_MONEY),
     "me.set_standing": Rule(OF_A_MEMBER, WRITE_TRADING),
     "me.end_standing": Rule(OF_A_MEMBER, WRITE_TRADING),
-    "me.bills": Rule(OF_A_MEMBER, READ_MONEY),
-    "me.bill": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.bills": Rule(SEES_BILLS, READ_MONEY),
+    "me.bill": Rule(SEES_BILLS, READ_MONEY),
     "me.list_tokens": Rule(frozenset()),
     "me.make_token": Rule(frozenset()),
     "me.end_token": Rule(frozenset()),
@@ -62,7 +62,10 @@ class Me:
 
     name: str = described("The person's name.")
     pseudonym: str = described("What the log says in the place of the name.")
-    roles: tuple[str, ...] = described("What the person is: member, delegate, operator, treasurer, auditor, authority.")
+    roles: tuple[str, ...] = described(
+        "What the person is: member, delegate, operator, treasurer, auditor, authority; former: was a member of an "
+        "account that has ended, and still sees its bills."
+    )
     member: str | None = described("The member of the market whose account this is; null where there is none.")
     wallet: str | None = described("The wallet that names the member on the chain and in the log.")
 
@@ -397,7 +400,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
         responses={400: "The query is wrong.", **NOT_YOURS},
     )
     def bills(query: dict[str, Any]) -> dict[str, Any]:
-        return asdict(members.bills(gate.own_member(app, "bills"), query["cursor"]))
+        return asdict(members.bills(gate.account_of_bills(app), query["cursor"]))
 
     @me.get("/bills/<int:number>")
     @me.doc(
@@ -407,7 +410,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
         responses={200: "The bill's document.", **NOT_YOURS},
     )
     def bill(number: int) -> dict[str, Any]:
-        return members.bill(gate.own_member(app, "bills"), number)[1]
+        return members.bill(gate.account_of_bills(app), number)[1]
 
     @me.get("/tokens")
     @me.output(schema_of(Tokens), description="The tokens.")

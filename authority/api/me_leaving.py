@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal, cast
 
 from apiflask import APIBlueprint, fields
@@ -35,6 +36,9 @@ class Leaving:
     gives_up_energy: bool = described("Whether energy that was bought and not used is given up.")
     may_take_back: bool = described("Whether there is still a way back.")
     asked_at: int | None = described("When it was asked for.")
+    leaves_on: str | None = described(
+        "The day that was named, by the site's calendar: nothing is done before it. null: as soon as it is approved."
+    )
     told: str = described("Why it was refused; empty otherwise.")
 
 
@@ -45,6 +49,13 @@ class AskInput(Body):
         load_default=False,
         metadata={"description": "Give up energy that was bought and not used; else it has to be sold first."},
     )
+    leaves_on = fields.Date(
+        load_default=None,
+        metadata={
+            "description": "The day before which nothing is done, by the site's calendar: today or later, and at most "
+            f"{leave_requests.LONGEST_NOTICE_DAYS} days ahead. Left out: as soon as it is approved."
+        },
+    )
 
 
 EXAMPLE = {
@@ -53,11 +64,12 @@ EXAMPLE = {
     "gives_up_energy": False,
     "may_take_back": True,
     "asked_at": 1_782_030_000,
+    "leaves_on": "2026-09-30",
     "told": "",
 }
 REFUSED: dict[int | str, Any] = {
     **dict[int | str, Any](NOT_YOURS.items()),
-    400: "The body is malformed.",
+    400: "The body is malformed, or nobody can leave on that day (`leave_day_invalid`).",
     403: "The sign-in is not of the last five minutes (`sign_in_again`), or a token asks.",
     409: "A role of the department has to be withdrawn first, or it is too late.",
 }
@@ -70,15 +82,17 @@ def state_of(app: App, who: Principal) -> Leaving:
         ends = leave_requests.account_that_ends(session, who) is not None
     if row is None:
         return Leaving(
-            state="none", ends_account=ends, gives_up_energy=False, may_take_back=False, asked_at=None, told=""
-        )
-    is_open = row.state in leave_requests.OPEN
+            state="none", ends_account=ends, gives_up_energy=False, may_take_back=False, asked_at=None, leaves_on=None,
+            told="",
+        )  # fmt: skip
+    is_open, day = row.state in leave_requests.OPEN, leave_requests.day_of(app, row)
     return Leaving(
         state=cast(Any, row.state),
         ends_account=row.user_id is not None if is_open else ends,
         gives_up_energy=row.forfeit,
         may_take_back=row.state in leave_requests.MAY_RETURN,
         asked_at=row.asked_at,
+        leaves_on=None if day is None else day.isoformat(),
         told=row.told if row.state == leave_requests.REFUSED else "",
     )
 
@@ -94,17 +108,18 @@ def blueprint(app: App) -> APIBlueprint:
         return state_of(app, gate.principal())
 
     @me.post("/leaving")
-    @me.input(AskInput, arg_name="given", example={"gives_up_energy": False})
+    @me.input(AskInput, arg_name="given", example={"gives_up_energy": False, "leaves_on": "2026-09-30"})
     @me.output(schema_of(Leaving), status_code=202, description="It is asked for.", example=EXAMPLE)
     @me.doc(
         operation_id="ask_my_leaving",
         summary="Ask to leave",
-        description="An operator decides, and it is carried out when nothing stands in its way. Asked for twice it is "
-        "asked for once.",
+        description="An operator decides, and it is carried out when its day has come and nothing stands in its way. "
+        "Asked for twice it is asked for once.",
         responses=REFUSED,
     )
-    def ask(given: dict[str, bool]) -> Leaving:
-        leave_requests.ask(app, gate.principal(), forfeit=given["gives_up_energy"])
+    def ask(given: dict[str, Any]) -> Leaving:
+        leaves_on: date | None = given["leaves_on"]
+        leave_requests.ask(app, gate.principal(), forfeit=given["gives_up_energy"], day=leaves_on)
         return state_of(app, gate.principal())
 
     @me.delete("/leaving")

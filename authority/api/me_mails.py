@@ -18,7 +18,14 @@ from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.billing.mailing import BILL
 from authority.people import notices
-from authority.people.notices import CREDIT_LOW, METER_SILENT, MOST_CREDIT, ORDER_PAUSED, ORDER_REFUSED
+from authority.people.notices import (
+    ANNOUNCEMENT,
+    CREDIT_LOW,
+    METER_SILENT,
+    MOST_CREDIT,
+    ORDER_PAUSED,
+    ORDER_REFUSED,
+)
 from authority.people.roles import Principal
 
 RULES: Mapping[str, Rule] = dict.fromkeys(("me_mails.chosen", "me_mails.choose"), Rule(frozenset()))
@@ -27,7 +34,10 @@ RULES: Mapping[str, Rule] = dict.fromkeys(("me_mails.chosen", "me_mails.choose")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mails:
-    """Which mails a person gets; all of them by default. They are sent on a change, at most one a day besides bills."""
+    """Which mails a person gets; all of them by default. They are sent on a change, at most one a day.
+
+    Bills and announcements do not wait for the next day.
+    """
 
     bill: bool = described("A bill, when the department mails it.")
     order_paused: bool = described("Somebody else had the standing order rest.")
@@ -35,6 +45,7 @@ class Mails:
     meter_silent: bool = described("A meter has sent no reading for a day.")
     credit_low: bool = described("Few credits are left in the market, and the standing order buys.")
     credit_low_micro_credits: int = described("Below how many that is.")
+    announcement: bool = described("The department announces something that is for this member too.")
 
 
 class MailsInput(Body):
@@ -48,6 +59,7 @@ class MailsInput(Body):
     credit_low_micro_credits = fields.Integer(
         strict=True, load_default=notices.LEAST_CREDIT, validate=Range(0, MOST_CREDIT)
     )
+    announcement = fields.Boolean(load_default=True)
 
 
 EXAMPLE = {
@@ -57,6 +69,7 @@ EXAMPLE = {
     "meter_silent": False,
     "credit_low": True,
     "credit_low_micro_credits": 2_500_000,
+    "announcement": True,
 }
 
 
@@ -71,6 +84,7 @@ def chosen_of(app: App, who: Principal) -> Mails:
         meter_silent=its[METER_SILENT].wanted,
         credit_low=its[CREDIT_LOW].wanted,
         credit_low_micro_credits=its[CREDIT_LOW].least or 0,
+        announcement=its[ANNOUNCEMENT].wanted,
     )
 
 

@@ -128,7 +128,7 @@ class NewsDesk:
 
     def publish(self, who: Principal, given: Mapping[str, Any]) -> int:
         """Announce something; NewsInvalidError."""
-        return news.publish(self._app, **given, actor=who.actor)
+        return news.publish(self._app, **given, actor=who.actor)[0]
 
     def withdraw(self, who: Principal, number: int) -> None:
         """Take one back; NotFoundError."""

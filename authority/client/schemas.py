@@ -977,7 +977,8 @@ class Me:
 
     name: The person's name.
     pseudonym: What the log says in the place of the name.
-    roles: What the person is: member, delegate, operator, treasurer, auditor, authority.
+    roles: What the person is: member, delegate, operator, treasurer, auditor, authority; former: was a member of an
+        account that has ended, and still sees its bills.
     member: The member of the market whose account this is; null where there is none.
     wallet: The wallet that names the member on the chain and in the log.
     """

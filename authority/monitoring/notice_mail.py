@@ -27,6 +27,8 @@ def _letter(app: App, claimed: Claimed) -> EmailMessage:
     settings = app.home.settings
     organisation, origin = settings.network.organisation, settings.web.origin
     subject = gettext("%(organisation)s: what has changed for you", organisation=organisation)
+    if all(change.kind == notices.ANNOUNCEMENT for change in claimed.changes):
+        subject = f"{organisation}: {claimed.changes[0].data['title']}"
     id = f"notices-{claimed.person_id}.{claimed.asked_at}"
     mail = headed(settings.alerts, claimed.address, subject, app.clock(), id)
     zone = ZoneInfo(settings.site.zone)
@@ -68,6 +70,15 @@ def sentence(change: Change, zone: ZoneInfo) -> str:
             last=current().dates.written(last, "%-d %B %Y, %H:%M"),
             zone=zone,
         )
+    if change.kind == notices.ANNOUNCEMENT:
+        ends = datetime.fromtimestamp(int(data["ends_at"]), zone)
+        told = gettext(
+            "The department announces, until %(ends)s (%(zone)s): %(title)s",
+            ends=current().dates.written(ends, "%-d %B %Y, %H:%M"),
+            zone=zone,
+            title=data["title"],
+        )
+        return "\n".join([told, *(f"  {line}" for line in data["text"].split("\n"))])
     least = credits(int(data["least"]))
     if over:
         return gettext("You have %(least)s credits or more in the market again.", least=least)

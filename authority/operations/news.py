@@ -1,10 +1,13 @@
-"""Announcements: what the department tells on the pages, as plain text, for a time, to everybody or to some."""
+"""Announcements: what the department tells, as plain text, for a time, to everybody or to some.
+
+They are shown on the pages, and members are mailed them (authority.people.notices).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -21,15 +24,25 @@ AUDIENCE_WORDS = {
     MEMBERS: marked("members"),
     BUILDING: marked("one building"),
 }
+WITHDRAWN, OVER, TO_COME, SHOWN = marked("withdrawn"), marked("over"), marked("to come"), marked("shown now")
 LONGEST_TITLE, LONGEST_TEXT, LONGEST_SECONDS, MOST_SHOWN = 120, 2_000, 366 * 86_400, 50
 
 
 def publish(
-    app: App, title: str, text: str, starts_at: int, ends_at: int, audience: str, building: str, *, actor: str
-) -> int:
-    """Announce something between two moments; its number, and that of the same one that is there. NewsInvalidError.
+    app: App,
+    title: str,
+    text: str,
+    starts_at: int,
+    ends_at: int,
+    audience: str,
+    building: str,
+    *,
+    actor: str,
+    dry_run: bool = False,
+) -> tuple[int, bool]:
+    """Announce something between two moments; its number, and whether it is new: the same one may be there already.
 
-    The log has for whom and when; the words, which may name somebody, are not in it.
+    The log has for whom and when; the words, which may name somebody, are not in it. NewsInvalidError.
     """
     title, text, now = " ".join(title.split()), _text(text), app.clock()
     if not 0 < len(title) <= LONGEST_TITLE or not title.isprintable():
@@ -49,7 +62,7 @@ def publish(
         )  # fmt: skip
         for known in session.scalars(same):
             if (known.audience, known.building) == (audience, of):
-                return known.id
+                return known.id, False
         made = Announcement(
             title=title, text=text, starts_at=starts_at, ends_at=ends_at, audience=audience, building=of, made_at=now,
             made_by=actor,
@@ -58,7 +71,10 @@ def publish(
         session.flush()
         data = {"announcement": made.id, "audience": audience, "ends_at": ends_at, "starts_at": starts_at}
         log.record_act(session, "announcement_made", actor, now, data)
-        return made.id
+        number = made.id
+        if dry_run:
+            session.rollback()
+        return number, True
 
 
 def _text(text: str) -> str:
@@ -68,7 +84,7 @@ def _text(text: str) -> str:
     return found
 
 
-def withdraw(app: App, number: int, *, actor: str) -> bool:
+def withdraw(app: App, number: int, *, actor: str, dry_run: bool = False) -> bool:
     """Take an announcement back; whether that is new. NotFoundError."""
     with app.store.write() as session:
         log.lock(session)
@@ -79,6 +95,8 @@ def withdraw(app: App, number: int, *, actor: str) -> bool:
             return False
         found.withdrawn_at, found.withdrawn_by = app.clock(), actor
         log.record_act(session, "announcement_withdrawn", actor, app.clock(), {"announcement": number})
+        if dry_run:
+            session.rollback()
         return True
 
 
@@ -90,15 +108,31 @@ def buildings(session: Session) -> list[str]:
 
 def current(session: Session, now: int, user_id: int | None = None) -> Sequence[Announcement]:
     """What is told now, the newest first: to everybody, and to a member (user_id) what is for it."""
-    whom = Announcement.audience == EVERYBODY
-    if user_id is not None:
-        of_its = (Announcement.audience == BUILDING) & (
-            Announcement.building == session.get_one(User, user_id).building
-        )
-        whom = or_(whom, Announcement.audience == MEMBERS, of_its)
-    running = (Announcement.ends_at > now, Announcement.starts_at <= now, Announcement.withdrawn_at.is_(None))
-    found = session.scalars(select(Announcement).where(*running, whom))  # sorted here: few run, and many are over
+    building = None if user_id is None else session.get_one(User, user_id).building
+    return [each for each in running(session, now) if is_for(each, building)]
+
+
+def running(session: Session, now: int) -> Sequence[Announcement]:
+    """All that is told now, whomever it is for, the newest first."""
+    its = (Announcement.ends_at > now, Announcement.starts_at <= now, Announcement.withdrawn_at.is_(None))
+    found = session.scalars(select(Announcement).where(*its))  # sorted here: few run, and many are over
     return sorted(found, key=lambda each: -each.id)
+
+
+def is_for(each: Announcement, building: str | None) -> bool:
+    """Whether one is for a member of that building; None: for whoever is no member."""
+    if building is None or each.audience == EVERYBODY:
+        return each.audience == EVERYBODY
+    return each.audience == MEMBERS or each.building == building
+
+
+def state_of(each: Announcement, now: int) -> str:
+    """What one is now: WITHDRAWN, OVER, TO_COME, or SHOWN."""
+    if each.withdrawn_at is not None:
+        return WITHDRAWN
+    if each.ends_at <= now:
+        return OVER
+    return SHOWN if each.starts_at <= now else TO_COME
 
 
 def listed(session: Session, before: int | None) -> Sequence[Announcement]:

@@ -184,6 +184,12 @@ class LeaveRefusedError(PeopleError):
     code = "leave_refused"
 
 
+class LeaveDayInvalidError(PeopleError):
+    """A day on which somebody cannot leave: gone by, too far ahead, or no day at all."""
+
+    code = "leave_day_invalid"
+
+
 class OnlyWayInError(PeopleError):
     """Without it the person could sign in no more: it needs another way in first."""
 

@@ -1,9 +1,10 @@
 """A person leaves by itself: it asks on its page, an operator decides, and the settlement process carries it out.
 
 Where the person is the only member of its account, the account ends first, by the service of `authority members leave`
-(authority.operations.leaving). Nothing of that is begun before nothing stands in its way, so until then the person, or
-an operator, may take it back. The login is erased when the last bill is issued and nobody owes anybody anything, as the
-bank account is (authority.billing.payouts); where no account ends, as soon as an operator has approved it.
+(authority.operations.leaving). Nothing of that is begun before the day that the person named has come and nothing
+stands in its way, so until then the person, or an operator, may take it back. The login is erased when the last bill is
+issued and nobody owes anybody anything, as the bank account is (authority.billing.payouts); where no account ends, as
+soon as an operator has approved it and the day has come. Until it is erased, the person sees its bills.
 
 Each step is in the log, under the person's pseudonym. The request goes with the person.
 """
@@ -13,12 +14,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from authority.app import App
 from authority.billing import payouts
+from authority.billing.calendar import local, midnight
 from authority.chain.client import ChainClient
 from authority.enrolment.steps import Step
 from authority.errors import AuthorityError
@@ -28,7 +32,7 @@ from authority.market import policies
 from authority.operations import leaving
 from authority.operations.desk import Desk
 from authority.people import records, sessions
-from authority.people.errors import LeaveRefusedError, SamePersonError, SignInAgainError
+from authority.people.errors import LeaveDayInvalidError, LeaveRefusedError, SamePersonError, SignInAgainError
 from authority.people.roles import MEMBER, OF_THE_DEPARTMENT, Principal
 from authority.refusals import NotFoundError
 from authority.rounds import rounds
@@ -52,6 +56,8 @@ WORDS = {
 REASON = "asked for by the member"
 PAUSE_SECONDS = 10.0
 LONGEST_TOLD = 300
+LONGEST_NOTICE_DAYS = 366
+"""How far ahead somebody may name the day."""
 
 LOG = StructuredLog(__name__)
 
@@ -101,11 +107,27 @@ def require_may_ask(session: Session, who: Principal, now: int) -> None:
         raise SignInAgainError("to leave, sign in once more: nobody who finds your browser open is to do it") from error
 
 
-def ask(app: App, who: Principal, *, forfeit: bool) -> bool:
+def days(app: App) -> tuple[date, date]:
+    """The first and the last day that somebody may name today, by the site's calendar."""
+    today = local(app.clock(), ZoneInfo(app.home.settings.site.zone)).date()
+    return today, today + timedelta(days=LONGEST_NOTICE_DAYS)
+
+
+def day_of(app: App, row: LeaveRequest) -> date | None:
+    """The day that somebody named, by the site's calendar."""
+    return None if row.leaves_at is None else local(row.leaves_at, ZoneInfo(app.home.settings.site.zone)).date()
+
+
+def ask(app: App, who: Principal, *, forfeit: bool, day: date | None = None) -> bool:
     """Ask to leave; whether that is new. forfeit: energy that was bought and not used is given up.
 
-    Errors of `require_may_ask`.
+    day: nothing is done before it; None: it begins as soon as it is approved. LeaveDayInvalidError, and errors of
+    `require_may_ask`.
     """
+    first, last = days(app)
+    if day is not None and not first <= day <= last:
+        raise LeaveDayInvalidError(f"the day to leave is today or later, and at most {LONGEST_NOTICE_DAYS} days ahead")
+    leaves_at = None if day is None else midnight(day, ZoneInfo(app.home.settings.site.zone))
     with app.store.write() as session:
         log.lock(session)  # of two forms that are sent at once the second one sees what the first one asked
         require_may_ask(session, who, app.clock())
@@ -115,13 +137,13 @@ def ask(app: App, who: Principal, *, forfeit: bool) -> bool:
         ends = account_that_ends(session, who)
         session.add(
             LeaveRequest(
-                person_id=who.person_id, user_id=ends, forfeit=forfeit and ends is not None, state=WAITING, told="",
-                asked_at=app.clock(),
+                person_id=who.person_id, user_id=ends, forfeit=forfeit and ends is not None, leaves_at=leaves_at,
+                state=WAITING, told="", asked_at=app.clock(),
             )
         )  # fmt: skip
-        log.record_act(
-            session, "leave_asked", who.actor, app.clock(), {"person": who.pseudonym, "with_account": ends is not None}
-        )
+        data: dict[str, object] = {"person": who.pseudonym, "with_account": ends is not None}
+        data |= {} if leaves_at is None else {"leaves_at": leaves_at}
+        log.record_act(session, "leave_asked", who.actor, app.clock(), data)
         return True
 
 
@@ -193,12 +215,14 @@ def _log(app: App, session: Session, act: str, actor: str, row: LeaveRequest, mo
 
 
 def carry_out(app: App, client: ChainClient) -> int:
-    """Take every approved request as far as it goes now; how many moved. What stands in the way is kept with it."""
+    """Take every approved request whose day has come as far as it goes now; how many moved.
+
+    What stands in the way is kept with it.
+    """
+    due = or_(LeaveRequest.leaves_at.is_(None), LeaveRequest.leaves_at <= app.clock())
     with app.store.read() as session:
-        open_ = (APPROVED, LEAVING, LEFT)
-        numbers = session.scalars(
-            select(LeaveRequest.id).where(LeaveRequest.state.in_(open_)).order_by(LeaveRequest.id)
-        ).all()
+        its = (LeaveRequest.state.in_((APPROVED, LEAVING, LEFT)), due)
+        numbers = session.scalars(select(LeaveRequest.id).where(*its).order_by(LeaveRequest.id)).all()
     moved = 0
     for number in numbers:
         try:

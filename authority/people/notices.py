@@ -1,7 +1,8 @@
 """Mails of what changes for a member: which it wants, what lasts, and what is to be told next.
 
 A mail is sent when something begins or is over, never while it lasts, and at most once a day: what changes meanwhile
-waits for the next one. What begins and is over before anybody was told is told to nobody. The alerts' process looks and
+waits for the next one, unless something is announced. That is told once, without waiting, and its end is told to
+nobody. What begins and is over before anybody was told is told to nobody either. The alerts' process looks and
 sends (authority.monitoring.notice_mail), by the outbox of the other mails. Mails of bills are the treasurer's
 (authority.billing.mailing), which asks here whether they are wanted. Delegates get none.
 """
@@ -22,7 +23,9 @@ from authority.chain import accounts
 from authority.errors import OutOfRangeError
 from authority.home.settings import is_mailbox
 from authority.language.reading import marked
+from authority.operations import news
 from authority.people.roles import MEMBER
+from authority.store.desk import Announcement
 from authority.store.log import Act
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import METER_ACTIVE, Frame, Meter
@@ -31,12 +34,14 @@ from authority.store.persons import NoticeChoice, NoticeMail, NoticeState, Perso
 from authority.store.settlement import Alert
 
 ORDER_PAUSED, ORDER_REFUSED, METER_SILENT, CREDIT_LOW = "order_paused", "order_refused", "meter_silent", "credit_low"
+ANNOUNCEMENT = "announcement"
 KINDS = {
     BILL: marked("a bill is issued, and the department mails it"),
     ORDER_PAUSED: marked("somebody else has your standing order rest"),
     ORDER_REFUSED: marked("your standing order cannot be placed"),
     METER_SILENT: marked("one of your meters has sent no reading for a day"),
     CREDIT_LOW: marked("you have few credits left in the market, and your standing order buys"),
+    ANNOUNCEMENT: marked("the department announces something that is for you too"),
 }
 """What a person may get mails of; all of them where it has not chosen otherwise."""
 LEAST_CREDIT, MOST_CREDIT = 1_000_000, 10**15
@@ -116,7 +121,7 @@ def look(app: App, seats: Sequence[accounts.Seat] | None) -> int:
     now = app.clock()
     changed = 0
     with app.store.read() as session:
-        standing = _standing(session, now)
+        standing, running = _standing(session, now), news.running(session, now)
         people = session.execute(
             select(Person.id, Person.login, Person.pseudonym, User)
             .join(PersonRole, PersonRole.person_id == Person.id)
@@ -129,11 +134,8 @@ def look(app: App, seats: Sequence[accounts.Seat] | None) -> int:
             if not is_mailbox(login):
                 continue
             its = choices(session, person_id)
-            lasts = {
-                key: data
-                for key, data in {**standing[user.id], **_credit(session, user, its[CREDIT_LOW], seats)}.items()
-                if its[key[0]].wanted and data.get("by") != pseudonym
-            }
+            found = {**standing[user.id], **_credit(session, user, its[CREDIT_LOW], seats), **_announced(running, user)}
+            lasts = {key: data for key, data in found.items() if its[key[0]].wanted and data.get("by") != pseudonym}
             kept = {row.kind for row in _rows(session, person_id)}
             if lasts or kept:
                 plans.append((person_id, lasts, {kind for kind, each in its.items() if each.wanted}))
@@ -196,6 +198,12 @@ def _credit(
     return {(CREDIT_LOW, ""): {"credit": credit, "least": least}} if credit < least else {}
 
 
+def _announced(running: Sequence[Announcement], user: User) -> dict[Key, dict[str, Any]]:
+    """What is told to a member now; the words are looked up when they are sent."""
+    its = (each for each in running if news.is_for(each, user.building))
+    return {(ANNOUNCEMENT, str(each.id)): {"by": each.made_by} for each in its}
+
+
 def _rows(session: Session, person_id: int) -> list[NoticeState]:
     return list(session.scalars(select(NoticeState).where(NoticeState.person_id == person_id)))
 
@@ -205,7 +213,7 @@ def _note(
 ) -> bool:
     """Bring what is kept of a person up to what lasts now; whether anything is to be told anew."""
     rows = {(row.kind, row.subject): row for row in _rows(session, person_id)}
-    news = False
+    changed = announced = False
     for key, data in lasts.items():
         row = rows.get(key)
         if row is None:
@@ -215,27 +223,31 @@ def _note(
                     over_at=None,
                 )
             )  # fmt: skip
-            news = True
+            changed, announced = True, announced or key[0] == ANNOUNCEMENT
         else:
             row.over_at = None  # it was over for a while, and nobody was told so
     for key, row in rows.items():
         if key in lasts or (key[0] == CREDIT_LOW and not chain):
             continue
-        if row.told_at is None or key[0] not in wanted:
+        if row.told_at is None or key[0] not in wanted or key[0] == ANNOUNCEMENT:
             session.delete(row)
         elif row.over_at is None:
-            row.over_at, news = now, True
-    if news:
+            row.over_at, changed = now, True
+    if changed:
         mail = session.get(NoticeMail, person_id)
         if mail is None or mail.state != WAITING:
             sent_at = None if mail is None else mail.sent_at
-            due = max(now + SETTLE_SECONDS, 0 if sent_at is None else sent_at + DAY_SECONDS)
+            due = now + SETTLE_SECONDS
+            if sent_at is not None and not announced:
+                due = max(due, sent_at + DAY_SECONDS)
             session.merge(
                 NoticeMail(
                     person_id=person_id, state=WAITING, asked_at=now, next_at=due, tries=0, sent_at=sent_at, error=""
                 )
             )
-    return news
+        elif announced and not mail.tries:  # a relay that is away is asked no sooner
+            mail.next_at = min(mail.next_at, now + SETTLE_SECONDS)
+    return changed
 
 
 # Sending
@@ -252,17 +264,30 @@ def claim(app: App) -> Claimed | None:
             mail = next_due(session, NoticeMail, now)
             if mail is None:
                 return None
-            person = session.get_one(Person, mail.person_id)
+            person, running = session.get_one(Person, mail.person_id), news.running(session, now)
+            said = {(ANNOUNCEMENT, str(each.id)): _words(each) for each in running}
             changes = tuple(
-                Change(row.kind, row.subject, row.data, row.over_at is not None)
+                Change(
+                    row.kind,
+                    row.subject,
+                    {**row.data, **said.get((row.kind, row.subject), {})},
+                    row.over_at is not None,
+                )
                 for row in sorted(_rows(session, person.id), key=lambda row: (row.raised_at, row.kind, row.subject))
-                if row.told_at is None or row.over_at is not None
+                if (row.told_at is None or row.over_at is not None)
+                and (
+                    row.kind != ANNOUNCEMENT or (row.kind, row.subject) in said
+                )  # it may have been withdrawn meanwhile
             )
             if not changes or not is_mailbox(person.login):
                 mail.state = SENT
                 continue
             mail.next_at = now + CLAIM_SECONDS
             return Claimed(person.id, mail.asked_at, person.name, person.login, person.language, changes)
+
+
+def _words(each: Announcement) -> dict[str, Any]:
+    return {"title": each.title, "text": each.text, "ends_at": each.ends_at}
 
 
 def delivered(app: App, claimed: Claimed) -> None:
@@ -279,8 +304,10 @@ def delivered(app: App, claimed: Claimed) -> None:
             elif row is not None and not change.is_over:
                 row.told_at = now
         session.flush()
-        if any(row.told_at is None or row.over_at is not None for row in _rows(session, claimed.person_id)):
-            mail.state, mail.asked_at, mail.next_at, mail.tries = WAITING, now, now + DAY_SECONDS, 0
+        left = {row.kind for row in _rows(session, claimed.person_id) if row.told_at is None or row.over_at is not None}
+        if left:
+            pause = SETTLE_SECONDS if ANNOUNCEMENT in left else DAY_SECONDS
+            mail.state, mail.asked_at, mail.next_at, mail.tries = WAITING, now, now + pause, 0
 
 
 def failed(app: App, claimed: Claimed, reason: str, *, refused: bool) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from authority.log import log
 from authority.people.errors import PersonInvalidError, PersonUnknownError, RoleInvalidError
-from authority.people.roles import DELEGATE, MEMBER, OF_A_MEMBER, ROLES, MemberAccount, Principal
+from authority.people.roles import DELEGATE, FORMER, MEMBER, OF_A_MEMBER, ROLES, MemberAccount, Principal
 from authority.store.billing import BankAccount, BillMail
 from authority.store.desk import TicketWords
 from authority.store.people import User
@@ -196,18 +196,24 @@ def choose_language(session: Session, person_id: int, code: str | None) -> None:
 def principal(session: Session, person: Person, name: str, now: int, scopes: frozenset[str] | None = None) -> Principal:
     """What a person is now, asking by the session or token of this name. A delegate's part ends with its term.
 
-    What hangs on a member that has left is gone.
+    What hangs on a member that has left is gone, but for the bills: who was its member sees them as FORMER.
     """
-    roles, member = set(), None
+    roles, member, former = set(), None, None
     for held in roles_of(session, person):
         if held.until is not None and held.until <= now:
             continue
         if held.role in OF_A_MEMBER:
-            if held.member is None or held.member.left_at is not None:
+            if held.member is None:
+                continue
+            if held.member.left_at is not None:
+                if held.role == MEMBER:
+                    former = MemberAccount(held.member.id, person.name, held.member.wallet)
+                    roles.add(FORMER)
                 continue
             member = MemberAccount(held.member.id, held.member.name, held.member.wallet)
         roles.add(held.role)
-    return Principal(person.id, person.pseudonym, person.name, frozenset(roles), member, name, scopes, person.language)
+    its = person.id, person.pseudonym, person.name, frozenset(roles)
+    return Principal(*its, member, name, scopes, person.language, former)
 
 
 def erase(session: Session, person: Person, *, by: str, now: int) -> None:

@@ -19,6 +19,10 @@ MEMBER, DELEGATE, OPERATOR, TREASURER, AUDITOR, AUTHORITY = ROLES = (
 )
 OF_A_MEMBER = frozenset({MEMBER, DELEGATE})
 """Roles that say whose: at most one of them a person."""
+FORMER = "former"
+"""What a member is whose account has ended, until its login is erased: nobody is given it."""
+SEES_BILLS = OF_A_MEMBER | {FORMER}
+"""Who sees the bills of an account."""
 OF_THE_DEPARTMENT = frozenset({OPERATOR, TREASURER, AUDITOR, AUTHORITY})
 """Roles that see other people's data: their sessions are short, and each sign-in is in the log."""
 
@@ -63,7 +67,8 @@ class Principal:
 
     language is the one that the person chose for pages and mails; None: as the browser asks.
 
-    member is whose account it sees as its member or delegate.
+    member is whose account it sees as its member or delegate. former is the one that it was the member of, which has
+    ended: under the person's own name, since the account's is erased.
     """
 
     person_id: int
@@ -74,6 +79,7 @@ class Principal:
     session: str
     scopes: frozenset[str] | None = None
     language: str | None = None
+    former: MemberAccount | None = None
 
     @property
     def actor(self) -> str:

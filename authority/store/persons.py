@@ -167,6 +167,7 @@ class LeaveRequest(Base):
     """A person's wish to leave (authority.people.leave_requests); it goes with the person.
 
     user_id is its member account, where that ends with it. forfeit: energy that was bought and not used is given up.
+    leaves_at is when the day begins before which nothing is done; None: as soon as it is approved.
     told is what stands in the way, or why it was refused. Moments are Unix seconds.
     """
 
@@ -176,6 +177,7 @@ class LeaveRequest(Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     forfeit: Mapped[bool]
+    leaves_at: Mapped[Seconds | None]
     state: Mapped[Name] = mapped_column(index=True)
     told: Mapped[str] = mapped_column(String(300))
     asked_at: Mapped[Seconds]

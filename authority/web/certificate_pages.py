@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from flask import Blueprint, Response, render_template, url_for
+from flask import Blueprint, Response, jsonify, render_template, url_for
 
 from authority.api import days, gate
 from authority.api.certificates import TRANSACTIONS_AT_ONCE, MemberCertificates
@@ -26,6 +26,7 @@ RULES: Mapping[str, Rule] = {
     "my_certificates.one": Rule(OF_A_MEMBER),
     "my_certificates.pdf": Rule(OF_A_MEMBER),
     "certificates.check": PUBLIC,
+    "certificates.proof": PUBLIC,
 }
 STEP_WORDS = {
     "document": marked("The log says that the bill was issued with this document, by its SHA-256."),
@@ -77,10 +78,22 @@ def public_blueprint(members: Members, certificates: MemberCertificates) -> Blue
     """The check, for anybody with the code."""
     public, tries = Blueprint("certificates", __name__, url_prefix="/certificates"), AddressLimit()
 
-    @public.get("/<secret>")
-    def check(secret: str) -> Response:
+    def count() -> None:
+        """Each try counts, so that nobody guesses codes."""
         if address := address_of():
             tries.take(address)
+
+    @public.after_request
+    def keep_to_yourself(response: Response) -> Response:
+        """The address is a secret: no other site is told it, no search engine lists it, no cache keeps the answer."""
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Robots-Tag"] = "noindex, nofollow"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @public.get("/<secret>")
+    def check(secret: str) -> Response:
+        count()
         found = certificates.check(secret, answers.place("first") or 0)
         after = found.first + found.looked_at
         text = render_template(
@@ -89,13 +102,17 @@ def public_blueprint(members: Members, certificates: MemberCertificates) -> Blue
             step_words=STEP_WORDS,
             members=members,
             days=days,
+            proof_url=url_for("certificates.proof", secret=secret, first=found.first or None),
             following=url_for("certificates.check", secret=secret, first=after)
             if after < len(found.certificate.retired)
             else None,
         )
-        answer = page(text)
-        answer.headers["Referrer-Policy"] = "no-referrer"
-        answer.headers["X-Robots-Tag"] = "noindex, nofollow"
-        return answer
+        return page(text)
+
+    @public.get("/<secret>/proof")
+    def proof(secret: str) -> Response:
+        """What the page's script checks, of the same transactions."""
+        count()
+        return jsonify(certificates.proof(secret, answers.place("first") or 0))
 
     return public

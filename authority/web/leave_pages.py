@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
@@ -13,7 +14,13 @@ from authority.app import App
 from authority.billing.calendar import local
 from authority.billing.payouts import LONGEST_KEPT_SECONDS
 from authority.people import leave_requests
-from authority.people.errors import ActUnclearError, LeaveRefusedError, PeopleError, SignInAgainError
+from authority.people.errors import (
+    ActUnclearError,
+    LeaveDayInvalidError,
+    LeaveRefusedError,
+    PeopleError,
+    SignInAgainError,
+)
 from authority.web.answers import page, redirect, status_of
 
 RULES: Mapping[str, Rule] = {"leave.page": Rule(frozenset()), "leave.decide": Rule(frozenset())}
@@ -26,7 +33,8 @@ def blueprint(app: App) -> Blueprint:
 
     def shown(message: str = "", status: int = 200) -> Response:
         who, refused, again = gate.principal(), "", ""
-        state = me_leaving.state_of(app, who)
+        state, (first, last) = me_leaving.state_of(app, who), leave_requests.days(app)
+        day = None if state.leaves_on is None else date.fromisoformat(state.leaves_on)
         try:
             with app.store.read() as session:
                 leave_requests.require_may_ask(session, who, app.clock())
@@ -40,6 +48,11 @@ def blueprint(app: App) -> Blueprint:
             is_open=state.state in leave_requests.OPEN,
             leave_words=leave_requests.WORDS,
             asked_on=None if state.asked_at is None else local(state.asked_at, zone),
+            day=day,
+            to_come=day is not None and day > first and state.may_take_back,
+            days=(first, last),
+            form=request.form if message else {},
+            zone=zone.key,
             longest_days=LONGEST_KEPT_SECONDS // 86_400,
             refused=refused,
             again=again,
@@ -59,7 +72,8 @@ def blueprint(app: App) -> Blueprint:
             if act == "take-back":
                 leave_requests.take_back(app, who)
             elif act == "ask" and request.form.get("confirm") == "yes":
-                leave_requests.ask(app, who, forfeit=request.form.get("forfeit") == "yes")
+                day = _day(request.form.get("day", ""))
+                leave_requests.ask(app, who, forfeit=request.form.get("forfeit") == "yes", day=day)
             else:
                 raise ActUnclearError("nothing is done yet: tick the box to say that it is meant")
         except PeopleError as error:
@@ -67,3 +81,11 @@ def blueprint(app: App) -> Blueprint:
         return redirect(url_for("leave.page"))
 
     return leave
+
+
+def _day(text: str) -> date | None:
+    """The day that a field has; None where it is empty. LeaveDayInvalidError."""
+    try:
+        return date.fromisoformat(text) if text.strip() else None
+    except ValueError as error:
+        raise LeaveDayInvalidError("write the day like 2026-12-31, or leave it empty") from error

@@ -23,7 +23,7 @@ from authority.language.reading import gettext, marked, said
 from authority.market.policies import MarketError
 from authority.market.standing_orders import ProposedOrder, StandingOrder
 from authority.people import sent_forms
-from authority.people.roles import OF_A_MEMBER, MemberAccount
+from authority.people.roles import OF_A_MEMBER, SEES_BILLS, MemberAccount
 from authority.refusals import NotFoundError
 from authority.web import amounts, answers, ranges
 from authority.web.answers import page, redirect
@@ -41,9 +41,9 @@ RULES: Mapping[str, Rule] = {
     "member.give_order": Rule(OF_A_MEMBER),
     "member.cancel_order": Rule(OF_A_MEMBER),
     "member.money": Rule(OF_A_MEMBER),
-    "member.bills": Rule(OF_A_MEMBER),
-    "member.bill": Rule(OF_A_MEMBER),
-    "member.bill_pdf": Rule(OF_A_MEMBER),
+    "member.bills": Rule(SEES_BILLS),
+    "member.bill": Rule(SEES_BILLS),
+    "member.bill_pdf": Rule(SEES_BILLS),
 }
 HEIGHT, WIDTH = 200, 960
 STATE_WORDS = {
@@ -298,7 +298,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
 
     @member.get("/bills")
     def bills() -> Response:
-        its = gate.own_member(app, "bills")
+        its = gate.account_of_bills(app)
         found = members.bills(its, answers.place("before"))
         text = render_template(
             "bills.html",
@@ -314,7 +314,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
 
     @member.get("/bills/<int:number>")
     def bill(number: int) -> Response:
-        its = gate.own_member(app, "bills")
+        its = gate.account_of_bills(app)
         head, document = members.bill(its, number)
         text = render_template(
             "bill.html",
@@ -332,7 +332,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
 
     @member.get("/bills/<int:number>.pdf")
     def bill_pdf(number: int) -> Response:
-        return answers.bill_pdf(members.bill_pdf(gate.own_member(app, "bills"), number), number)
+        return answers.bill_pdf(members.bill_pdf(gate.account_of_bills(app), number), number)
 
     return member
 

@@ -50,7 +50,9 @@ def blueprint(app: App, desk: NewsDesk) -> Blueprint:
             longest=news.LONGEST_TEXT,
             usual=(here.strftime(TYPED), (here + timedelta(days=7)).strftime(TYPED)),
             at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y %H:%M"),
-            now=now,
+            state_of=lambda each: news.state_of(each, now),
+            shown=news.SHOWN,
+            may_end=(news.SHOWN, news.TO_COME),
             zone=zone.key,
         )
         return page(text, status)

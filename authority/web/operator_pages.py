@@ -248,6 +248,7 @@ class Shown:
 
     def leaving(self, message: str = "", status: int = 200, reason: str = "") -> Response:
         """People who asked to leave, and what stands in the way of those that were approved."""
+        now = self.app.clock()
         with self.app.store.read() as session:
             rows = leave_requests.listed(session)
         return self._page(
@@ -258,6 +259,8 @@ class Shown:
             asked=rows,
             may_return=leave_requests.MAY_RETURN,
             leave_words=leave_requests.WORDS,
+            to_come=lambda each: (each.leaves_at or 0) > now and each.state in leave_requests.MAY_RETURN,
+            on=lambda seconds: ranges.written(local(seconds, self.zone), "%-d %B %Y"),
             reason=reason,
         )
 

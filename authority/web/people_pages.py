@@ -28,7 +28,7 @@ from authority.people.errors import (
 from authority.people.limits import AddressLimit
 from authority.people.oidc_sign_in import VIA_OIDC
 from authority.people.passkeys import Site
-from authority.people.roles import OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS, TREASURER
+from authority.people.roles import FORMER, OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS, TREASURER
 from authority.refusals import NotFoundError
 from authority.store.persons import Person, PersonSession
 from authority.web import languages
@@ -233,6 +233,8 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             if roles & SEES_WHAT_WAITS
             else "treasurer.overview"
             if TREASURER in roles
+            else "member.bills"
+            if FORMER in roles
             else "people.account"
         )
         return redirect(url_for(where))

@@ -43,6 +43,7 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
 
 from browser import CHROMIUM, Browser  # noqa: E402
 from free_ports import free_port  # noqa: E402
+from person_at_pages import Person  # noqa: E402
 from running_demo import RunningDemo  # noqa: E402
 
 PARTS = ("load", "cost", "streams", "weight", "flows", "period")
@@ -315,27 +316,6 @@ def weight(site: Site, directory: Path) -> dict[str, Any]:
         size += len(answer.readline())
     seconds = time.monotonic() - start
     return {"pages": pages, "open_first_page_mb_an_hour": round(size / seconds * 3_600 / 1e6, 2)}
-
-
-class Person:
-    """Who goes through the pages: counts clicks and typed characters, and takes the time."""
-
-    def __init__(self, browser: Browser) -> None:
-        self.browser, self.clicks, self.typed, self.start = browser, 0, 0, time.monotonic()
-
-    def click(self, selector: str, then: str) -> None:
-        self.clicks += 1
-        self.browser.evaluate(f"document.querySelector({selector!r}).click()")
-        self.browser.until(f"document.readyState === 'complete' && ({then})")
-
-    def type(self, selector: str, text: str) -> None:
-        self.typed += len(text)
-        self.browser.evaluate(f"document.querySelector({selector!r}).focus()")
-        self.browser.evaluate("document.activeElement.select()")
-        self.browser.write(text)
-
-    def told(self) -> dict[str, Any]:
-        return {"clicks": self.clicks, "typed": self.typed, "seconds": round(time.monotonic() - self.start, 1)}
 
 
 def flows(site: Site, directory: Path) -> dict[str, Any]:

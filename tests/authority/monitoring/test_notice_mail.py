@@ -20,8 +20,9 @@ from authority.home.settings import AlertSettings, WebSettings
 from authority.market import policies
 from authority.monitoring.notice_mail import sentence
 from authority.monitoring.post import Post
+from authority.operations import news
 from authority.people import notices, records
-from authority.people.notices import CREDIT_LOW, METER_SILENT, ORDER_PAUSED, ORDER_REFUSED, Change
+from authority.people.notices import ANNOUNCEMENT, CREDIT_LOW, METER_SILENT, ORDER_PAUSED, ORDER_REFUSED, Change
 from authority.people.roles import MEMBER
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import Meter
@@ -185,7 +186,7 @@ def test_bills_are_mailed_unless_one_has_chosen_otherwise(office: Office) -> Non
     told = client.get("/api/v1/me/mails", base_url=ORIGIN).json
     assert told == {
         "bill": False, "order_paused": False, "order_refused": False, "meter_silent": True, "credit_low": False,
-        "credit_low_micro_credits": 2_500_000,
+        "credit_low_micro_credits": 2_500_000, "announcement": False,
     }  # fmt: skip
     wrong = office.site.form(MEMBER, wanted=[], least="many")
     assert client.post("/account/mails", data=wrong, base_url=ORIGIN).status_code == 400
@@ -201,7 +202,66 @@ def test_bills_are_mailed_unless_one_has_chosen_otherwise(office: Office) -> Non
         assert session.scalars(select(NoticeMail)).all() == []
 
 
-@pytest.mark.parametrize("kind", [kind for kind in notices.KINDS if kind != "bill"])
+def announce(office: Office, title: str, starts: int, ends: int, audience: str = news.MEMBERS, house: str = "") -> int:
+    """Announce something from so many seconds after now until so many."""
+    times = office.now + starts, office.now + ends
+    return news.publish(office.app, title, f"{title}, in\ntwo lines", *times, audience, house, actor="operator-1")[0]
+
+
+def test_an_announcement_is_mailed_once_and_waits_for_no_other_day(office: Office, relay: Any) -> None:
+    def subjects(role: str = MEMBER) -> list[str]:
+        return [mail["Subject"].partition(": ")[2] for mail in relay.mails if mail["To"].startswith(role)]
+
+    announce(office, "For the others", 0, 90 * DAY, news.BUILDING, "Dormitory B")
+    office.look(26 * HOUR)
+    office.look(HOUR)
+    assert (subjects(), subjects("other")) == (["what has changed for you"], ["For the others"])
+    announce(office, "Lift is repaired", 0, 2 * HOUR)
+    announce(office, "Water is off", HOUR, DAY, news.BUILDING, "Dormitory A")
+    office.look(900)
+    assert len(relay.mails) == 2, "whoever announced it may think better of it"
+    office.look(900)
+    assert subjects()[1:] == subjects("other")[1:] == ["Lift is repaired"], "on the same day"
+    mail = next(each for each in relay.mails if "Lift" in each["Subject"])
+    assert "announces, until 22 June 2026, 05:00 (UTC): Lift is repaired Lift is repaired, in two lines" in said(mail)
+    assert f"{ORIGIN}/account/mails" in said(mail)
+    office.look(HOUR)
+    office.look(HOUR)
+    assert subjects()[2:] == ["Water is off"], "now that it has begun"
+    for _ in range(3):
+        office.look(DAY)
+    assert (len(subjects()), len(subjects("other"))) == (3, 2), "neither again nor that it is over"
+    assert office.states() == [(METER_SILENT, True)]
+
+
+def test_an_announcement_that_is_withdrawn_in_time_or_not_wanted_is_not_mailed(office: Office, relay: Any) -> None:
+    notices.choose(office.app, office.member.id, {METER_SILENT: False}, 0)
+    number = announce(office, "By mistake", 0, DAY, news.EVERYBODY)
+    office.look(900)
+    assert office.states() == [(ANNOUNCEMENT, False)]
+    news.withdraw(office.app, number, actor="operator-1")
+    office.look(900)
+    assert (office.states(), relay.mails) == ([], [])
+    announce(office, "Everybody", 0, DAY, news.EVERYBODY)
+    office.look(900)
+    notices.choose(office.app, office.member.id, {METER_SILENT: False, ANNOUNCEMENT: False}, 0)
+    office.look(HOUR)
+    assert (office.states(), [mail["To"] for mail in relay.mails]) == ([], ["other@campus.example"])
+
+
+def test_an_announcement_is_withdrawn_between_a_look_and_the_mail(office: Office) -> None:
+    notices.choose(office.app, office.member.id, {METER_SILENT: False}, 0)
+    number = announce(office, "By mistake", 0, DAY)
+    notices.look(office.app, None)
+    office.now += 900
+    news.withdraw(office.app, number, actor="operator-1")
+    assert notices.claim(office.app) is None
+    assert office.states() == [(ANNOUNCEMENT, False)]
+    notices.look(office.app, None)
+    assert office.states() == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in notices.KINDS if kind not in ("bill", ANNOUNCEMENT)])
 def test_every_kind_has_its_sentences(kind: str) -> None:
     data = {"meter": "m", "last": NOW, "credit": 1, "least": 2, "why": "BookFull", "by": ""}
     begun, over = (sentence(Change(kind, "", data, is_over), ZoneInfo("UTC")) for is_over in (False, True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from every_leaf import every_leaf
 from people_site import build
 from sqlalchemy import select
 
+from authority.cli import main
 from authority.people.roles import AUDITOR, MEMBER, OPERATOR
 from authority.store.log import Act
 
@@ -103,3 +105,33 @@ def test_what_is_no_announcement_is_refused_in_words(site: Any) -> None:
     ):
         assert words in announce(site, "Never", status=400, **fields).text, fields
     assert site.client(OPERATOR).get("/api/v1/announcements/all").json["announcements"] == []
+
+
+def test_the_command_does_what_the_page_does(site: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def command(*words: str, status: int = 0) -> Any:
+        assert main(["announcements", *words, "--json", "--home", str(site.app.home.path)]) == status
+        return json.loads(capsys.readouterr().out)
+
+    make = ("make", "--title", "By command", "--text", "Two\nlines", "--from", "2026-06-01T00:00")
+    far = ("--until", "2099-01-01T00:00")
+    assert main(["announcements", *make, *far, "--to", "members", "--home", str(site.app.home.path)]) == 1
+    assert "within a year" in capsys.readouterr().err
+    year = ("--from", "2098-06-01T00:00", *far)  # as this command goes by the machine's clock
+    tried = command(*make, *year, "--to", "members", "--dry-run")
+    assert (tried["dry_run"], tried["changed"], "announcement" in tried) == (True, False, False)
+    assert command("list") == []
+    made = command(*make, *year, "--to", "members")
+    assert (made["changed"], made["announcement"]) == (True, 1)
+    assert command(*make, *year, "--to", "members")["changed"] is False
+    assert command(*make, *year, "--building", "Dormitory B")["announcement"] == 2
+    assert "By command" in site.client(OPERATOR).get("/op/news").text
+    told = [(each["announcement"], each["state"], each["audience"], each["building"]) for each in command("list")]
+    assert told == [(2, "to come", "building", "Dormitory B"), (1, "to come", "members", None)]
+    assert [each["announcement"] for each in command("list", "--before", "2")] == [1]
+    assert command("withdraw", "1", "--dry-run")["steps"][0]["outcome"] == "would be withdrawn"
+    assert [command("withdraw", "1")["changed"] for _ in range(2)] == [True, False]
+    assert [each["state"] for each in command("list")] == ["to come", "withdrawn"]
+    assert main(["announcements", "list", "--home", str(site.app.home.path)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].split() == ["ANNOUNCEMENT", "STATE", "AUDIENCE", "BUILDING", "TITLE", "STARTS", "AT", "ENDS", "AT"]
+    assert shown[1].split()[-4:] == ["2098-06-01", "00:00:00Z", "2099-01-01", "00:00:00Z"]
