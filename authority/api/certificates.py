@@ -151,9 +151,10 @@ class MemberCertificates:
         return Check(found, steps, first, len(some))
 
     def proof(self, secret: str, first: int = 0) -> dict[str, Any]:
-        """What shows it to a program, of TRANSACTIONS_AT_ONCE retirements from `first` on; NotFoundError, ProofMissingError.
+        """What shows it to a program, of TRANSACTIONS_AT_ONCE retirements from `first` on.
 
-        A transaction is null where the validator does not answer, has it no more, or says that it failed.
+        NotFoundError, ProofMissingError. A transaction is null where the validator does not answer, has it no more,
+        or says that it failed.
         """
         with self._app.store.read() as session:
             bill, found = self._behind(session, secret)
