@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
+from solders.keypair import Keypair
 from sqlalchemy import select
 
 from authority.chain import accounts, programs
@@ -20,7 +21,7 @@ from authority.settlement import member_meters
 from authority.store.log import Act
 from authority.store.metering import Frame, Meter, MeterKey, MeterTenure
 from edge_agent.wire.meter_map import MeterMap
-from edge_agent.wire.reading import FLAG_REGISTER_RESET, possession_message
+from edge_agent.wire.reading import FLAG_REGISTER_RESET, ZERO_HASH, possession_message
 
 MAP_HASH = bytes(range(32))
 OBIS = {"generation": "1-0:2.8.0.255", "consumption": "1-0:1.8.0.255"}
@@ -42,10 +43,8 @@ def with_key(campus, name):
         session.get(Meter, meter.pk).map_hash = MAP_HASH
 
 
-def enrol_again(campus, name, registers, offset_wh=None):
-    """What the gateway does after an exchange: it asks with its old key and the new map, proves, and is approved."""
-    meter = campus.meters[name]
-    meter_map = MeterMap.from_dict(
+def map_of(registers, offset_wh=None):
+    return MeterMap.from_dict(
         {
             "logical_device_name": "NEW00000001",
             "capture_period": 60,
@@ -53,9 +52,15 @@ def enrol_again(campus, name, registers, offset_wh=None):
             **({"offset_wh": offset_wh} if offset_wh else {}),
         }
     )
+
+
+def enrol(campus, maps):
+    """What a gateway does with a claim: it asks with its meters' keys and maps, proves the keys, and is approved."""
+    meters = {name: campus.meters[name] for name in maps}
     with campus.app.store.read() as session:
-        row = session.get(Meter, meter.pk)
-        gateway, own, serial = row.gateway_name, row.name, row.serial
+        rows = {name: session.get(Meter, meter.pk) for name, meter in meters.items()}
+        (gateway,) = {row.gateway_name for row in rows.values()}
+        own = {name: (row.name, row.serial) for name, row in rows.items()}
     key, now = certificates.new_key(), campus.wall.seconds()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gateway)])
     csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
@@ -65,22 +70,84 @@ def enrol_again(campus, name, registers, offset_wh=None):
         "gateway": gateway,
         "csr": csr.public_bytes(serialization.Encoding.PEM).decode(),
         "meters": [
-            {"name": own, "serial": serial, "public_key": bytes(meter.key.pubkey()).hex(), "map": meter_map.to_dict()}
+            {
+                "name": own[name][0],
+                "serial": own[name][1],
+                "public_key": bytes(meter.key.pubkey()).hex(),
+                "map": maps[name].to_dict(),
+            }
+            for name, meter in meters.items()
         ],
     }
     with campus.app.store.write() as session:
         claim = requests.authenticate(session, code, now)
         asked = requests.request(session, campus.home, claim, body, now=now, random=os.urandom)
-        message = possession_message(
-            first_sequence=asked["meters"][0]["first_sequence"], network_id=campus.home.network_id,
-            meter_id=meter.meter_id, map_hash=meter_map.hash(),
-        )  # fmt: skip
-        proofs = {"proofs": {own: bytes(meter.key.sign_message(message)).hex()}}
-        requests.prove(session, campus.home, requests.find(session, asked["enrolment"]), proofs)
+        first = {each["name"]: each["first_sequence"] for each in asked["meters"]}
+        proofs = {}
+        for name, meter in meters.items():
+            message = possession_message(
+                first_sequence=first[own[name][0]], network_id=campus.home.network_id, meter_id=meter.meter_id,
+                map_hash=maps[name].hash(),
+            )  # fmt: skip
+            proofs[own[name][0]] = bytes(meter.key.sign_message(message)).hex()
+        requests.prove(session, campus.home, requests.find(session, asked["enrolment"]), {"proofs": proofs})
     with campus.app.store.write() as session:
         enrolment = requests.find(session, gateway)
         requests.approve(session, campus.home, enrolment, actor="t", now=now)
     Registration(campus.app, campus.client, actor="t", report=lambda _: None).run(gateway)
+    return {name: first[own[name][0]] for name in maps}
+
+
+def enrol_again(campus, name, registers, offset_wh=None):
+    """What the gateway does after an exchange: it asks with its old key and the new map."""
+    enrol(campus, {name: map_of(registers, offset_wh)})
+
+
+@pytest.mark.parametrize("missed", [0, 1, 3])
+def test_a_gateway_that_was_replaced_goes_on_to_the_wh_under_its_new_keys(campus, missed):
+    """Its disk is lost with the keys; the meters behind it count on, and nobody reads them for some epochs."""
+    campus.start_market()
+    worker = campus.worker()
+    for each in campus.meters:
+        with_key(campus, each)
+    campus.run_epoch(worker, moving=False)
+    campus.run_epoch(worker)
+    before, stood = campus.energy("D"), campus.state("D.load")
+    behind = ("D.load", "D.hpc")
+    for _ in range(missed):
+        boundary = campus.next_epoch()
+        campus.read_all(boundary, but=behind)
+        for name in behind:
+            for at, step in enumerate(campus.STEPS[name]):
+                campus.meters[name].registers[at] += step
+        worker.settle_down()
+    old = {name: campus.meters[name].key for name in behind}
+    for name in behind:
+        campus.meters[name].key = Keypair()
+    first = enrol(campus, dict.fromkeys(behind, map_of(["consumption"])))
+    for name in behind:
+        meter = campus.meters[name]
+        meter.sequence, meter.previous = first[name], ZERO_HASH
+        chain_meter = campus.client.account(accounts.Meter, programs.meter_address(meter.meter_id))
+        assert (chain_meter.meter_id, chain_meter.keys) == (meter.meter_id, 2)
+        assert bytes(chain_meter.key) == bytes(meter.key.pubkey()) != bytes(old[name].pubkey())
+    for count in range(1, 4):
+        epoch = campus.run_epoch(worker)
+        after = campus.energy("D")
+        assert after.boundary == (epoch + 1) * campus.epoch_seconds
+        assert after.consumed - before.consumed == (missed + count) * 2_600
+        assert after.withdrawn - before.withdrawn == (missed + count) * 2_600
+        assert campus.state("D.load").registers[1] - stood.registers[1] == (missed + count) * 2_600
+        assert worker.journal.epoch(epoch).traded_wh > 0
+    assert campus.audit() == 0
+    # what the old key signs is nothing any more, wherever it turns up
+    meter, present = campus.meters["D.load"], campus.meters["D.load"].key
+    meter.key = old["D.load"]
+    campus.receive("D.load", meter.sign(campus.next_epoch(), sequence=99, consumption=10**6))
+    meter.key = present
+    worker.settle_down()
+    assert campus.energy("D").consumed == after.consumed
+    assert campus.audit() == 1, "the log must not have let it pass"
 
 
 @pytest.mark.finding("authority-04")
