@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ from authority.store.market import StandingOrderPolicy
 from authority.store.people import User
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-MOST_PAGES = 120
+MOST_PAGES = int(os.environ.get("EVERY_AMOUNT_PAGES", "50"))
+"""Of a person, the nearest ones first; 1000 are all."""
 HOURLY = "epoch_seconds = 3600\n[parameters]\nbilling_period_epochs = 672\n"
 
 
