@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from authority.errors import AuthorityError
-from edge_agent.wire.command import Command, Place, Program
+from edge_agent.wire.command import FAILED, Command, Place, Program
 from edge_agent.wire.errors import WireError
 
 COMMANDS = {
@@ -123,7 +123,24 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def main(words: Sequence[str] | None = None) -> int:
     """The command `authority`; returns its exit status."""
-    return PROGRAM.main(words)
+    try:
+        return PROGRAM.main(words)
+    except Exception as error:
+        told = _of_a_database(error)
+        if told is None:
+            raise
+        PROGRAM.complain(told, "store_unreachable")
+        return FAILED
+
+
+def _of_a_database(error: Exception) -> str | None:
+    """What is said where the database goes away in the middle of a command; None where the error is another one."""
+    loaded = sys.modules.get("sqlalchemy.exc")  # most commands that need no store do without it
+    if loaded is None or not isinstance(error, loaded.OperationalError):
+        return None
+    from authority.store.engine import in_a_line  # noqa: PLC0415 - loaded already where there is such an error
+
+    return f"the database went away meanwhile, do it again (nothing is done twice): {in_a_line(error)}"
 
 
 if __name__ == "__main__":

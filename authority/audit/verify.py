@@ -316,6 +316,10 @@ class Audit:
     """Books of the log (leaf, epoch) that the chain does not pin: a finding where the chain did not go back."""
     _awaited: dict[int, bytes] = field(default_factory=dict)
     """SHA-256 of pinned books of whose epochs the log had another so far."""
+    _met: dict[int, bytes] = field(default_factory=dict)
+    """SHA-256 of the pinned books that the log has, by epoch."""
+    _again: dict[int, bytes] = field(default_factory=dict)
+    """Those of epochs to which the chain went back since: the same book follows once more, if the epoch came to it."""
     lost_books: int = 0
     """Books whose hashes are pinned, and which were lost with the log's leaves."""
     given_up: int = 0
@@ -714,9 +718,12 @@ class Audit:
                 self.replay.lose(key.meter_id, first, following)
         elif kind in (LOG_RESTORED, CHAIN_WENT_BACK):
             progress.last_book = progress.reference = None  # the books before it were lost, or undone
-            if kind == CHAIN_WENT_BACK and self.replay is not None:
+            if kind == CHAIN_WENT_BACK:
                 undone = progress.restorations.went_back[-1]
-                self.replay.went_back(undone.last_epoch, undone.from_leaf, index)
+                later = [epoch for epoch in self._met if epoch > undone.last_epoch]
+                self._again |= {epoch: self._met.pop(epoch) for epoch in later}
+                if self.replay is not None:
+                    self.replay.went_back(undone.last_epoch, undone.from_leaf, index)
 
     def _approval(self, data: Mapping[str, Any]) -> None:
         for meter in data["meters"]:
@@ -756,7 +763,8 @@ class Audit:
                 self.find("book_differs", where, message)
             self.progress.reference = book.reference_after
         self.progress.last_book = head.epoch
-        pinned = self._unlogged.pop(head.epoch, None) or self._awaited.pop(head.epoch, None)
+        places = (self._unlogged, self._awaited, self._again)
+        pinned = next((found for place in places if (found := place.pop(head.epoch, None)) is not None), None)
         if pinned is None and head.epoch <= self._last_pin:
             message = "is of an epoch whose checkpoint on the chain pins none, or a second"
             self._other_books.append((index, head.epoch, Finding("book_not_pinned", where, message)))
@@ -766,6 +774,8 @@ class Audit:
             self._awaited[head.epoch] = pinned  # another of this epoch may follow
         elif pinned is None:
             self.progress.unpinned[head.epoch] = hashlib.sha256(raw).digest()
+        else:
+            self._met[head.epoch] = pinned
         if self.replay is not None:
             self.replay.book(book)
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
+from authority.app import App
 from authority.cli import COMMANDS, main, parse
+from authority.home.home import Home
+from authority.home.settings import Settings, StoreSettings
+from authority.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,3 +68,35 @@ def test_what_the_plan_does_not_know_is_answered_with_what_it_knows(
     assert "dormitory_a, dormitory_b" in capsys.readouterr().err
     assert main(["market", *home, "standing-order", "set", "Nobody", "--buy-at", "1"]) == 1
     assert "'Dormitory A', 'Dormitory B'" in capsys.readouterr().err
+
+
+def test_a_database_that_goes_away_in_the_middle_of_a_command_is_one_line(
+    postgres: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home.create(tmp_path / "home", Settings(store=StoreSettings(postgres())), now=1)
+    App.open(home.path).store.close()
+    words = ["enrol", "list", "--home", str(home.path)]
+    assert main(words) == 0
+
+    @contextmanager
+    def killed(store: Store) -> Iterator[Session]:
+        with store._readers() as session:
+            session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+            yield session
+
+    monkeypatch.setattr(Store, "read", killed)
+    capsys.readouterr()
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("authority: the database went away meanwhile, do it again")
+    assert said.err.endswith("[store_unreachable]\n")
+    assert said.err.count("\n") == 1
+    assert "SELECT" not in said.err
+
+    def wrong(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Store, "read", wrong)
+    with pytest.raises(ZeroDivisionError):
+        main(words)

@@ -129,7 +129,7 @@ def command(campus: RecoveryCampus, capsys: pytest.CaptureFixture[str], *words: 
 def audited(campus: RecoveryCampus, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """The audit's document; it must find nothing."""
     status, found = command(campus, capsys, "audit", "verify", "--jobs", "1", "--url", campus.validator.url)
-    assert found["problems"] == []
+    assert found["problems"] == [], found["problems"]
     assert status == 0
     recoveries = found["recoveries"]
     assert isinstance(recoveries, dict)

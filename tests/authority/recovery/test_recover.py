@@ -230,3 +230,59 @@ def test_a_chain_that_went_back_is_followed(
     recoveries = audited(campus, capsys)
     assert len(recoveries["chain_went_back"]) == 1
     assert recoveries["log_restored"] == []
+
+
+class Killed(BaseException):
+    """The worker's process ends here."""
+
+
+@pytest.mark.parametrize("orders_kept", [False, True])
+def test_a_book_that_was_logged_and_went_with_the_chain_is_not_the_epochs(
+    campus: RecoveryCampus, tmp_path: Path, capsys: pytest.CaptureFixture[str], orders_kept: bool
+) -> None:
+    """The chain goes back after the log has an epoch's final book, and before the epoch's checkpoint is there."""
+    worker = campus.worker()
+    campus.run_epoch(worker)
+    directory, copied = campus.home.validator_directory, tmp_path / "ledger"
+
+    def copy() -> None:
+        campus.validator.stop()
+        shutil.copytree(directory, copied)
+        campus.validator.start()
+
+    if not orders_kept:
+        copy()
+        worker = campus.worker()
+    boundary = campus.next_epoch()
+    campus.read_all(boundary)
+    worker.settle_down()  # the book of the epoch that runs now has orders
+    if orders_kept:
+        copy()
+        worker = campus.worker()
+    epoch = boundary // campus.epoch_seconds
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    worker.chain.checkpoint = die  # type: ignore[assignment]
+    campus.read_all(campus.next_epoch())
+    with pytest.raises(Killed):
+        worker.settle_down()
+    with campus.app.store.read() as session:
+        row = session.get(SettlementEpoch, epoch)
+        assert row is not None
+        assert row.book_log_index is not None
+        assert row.checkpointed_ms is None
+    campus.validator.stop()
+    shutil.rmtree(directory)
+    shutil.copytree(copied, directory)
+    campus.validator.start()
+
+    worker = campus.worker()
+    worker.settle_down()
+    assert campus.checkpoint(epoch) is not None
+    goes_on(campus, worker)
+    recoveries = audited(campus, capsys)
+    assert recoveries["log_restored"] == []
+    if not orders_kept:
+        assert len(recoveries["chain_went_back"]) == 1
