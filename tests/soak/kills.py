@@ -145,6 +145,8 @@ class KilledCampus(Demo):
         super().__init__(*arguments, **options)
         self.postgres = postgres
         self.postgres_until = 0.0
+        self.kept: Path | None = None
+        """Where to leave log and chain that an audit does not take."""
         self.serving: Child | None = None
         self.watcher: ChainClient
 
@@ -455,6 +457,8 @@ def judge(site: KilledCampus, until: int, verdict: Verdict) -> None:
     verdict.audit = (audit.stdout.strip().splitlines() or [""])[-1]
     if audit.returncode:
         verdict.wrong.append(f"audit: {audit.stdout[-2000:]}{audit.stderr[-1000:]}")
+        if site.kept is not None:
+            run(site, "audit", "export", "--bundle", str(site.kept / "bundle"))
 
 
 def main() -> int:
@@ -464,7 +468,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=600.0, help="no kill after so many, however few there were")
     parser.add_argument("--seed", type=int, default=1, help="gives the victims and when")
     parser.add_argument("--epoch-seconds", type=int, default=60)
-    parser.add_argument("--keep", type=Path, help="leave everything in this new directory")
+    parser.add_argument(
+        "--keep", type=Path, help="leave everything in this new directory, and a bundle if the audit fails"
+    )
     words = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before it was done"))
     verdict, began = Verdict(), time.monotonic()
@@ -484,6 +490,7 @@ def main() -> int:
                     postgres, stage, children, Progress(sys.stderr, False), report=directory / "report.json",
                     epochs=None, agave=None if words.agave is None else agave.checked(words.agave), playback=playback,
                 )  # fmt: skip
+                site.kept = words.keep
                 site.run(https=False, port=0)
                 soak(site, words.kills, words.minutes, random.Random(words.seed), verdict)  # noqa: S311
     finally:
