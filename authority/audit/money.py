@@ -341,8 +341,13 @@ class Money(Part):
             self._outcomes.pop(data["epoch"], None)
 
     def book(self, book: Book) -> None:
-        """A final book of the log: it counts from its epoch's checkpoint on."""
-        self._logged[book.head.epoch] = book
+        """A final book of the log: it counts from its epoch's checkpoint on, and once.
+
+        Of an epoch whose checkpoint is there it is one more copy: a checkpoint that was sent before the chain went back
+        may land after it.
+        """
+        if book.head.epoch > self._last_book:
+            self._logged[book.head.epoch] = book
 
     def _take(self, book: Book) -> None:
         self._last_book = book.head.epoch

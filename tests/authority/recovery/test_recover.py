@@ -13,7 +13,7 @@ from authority.chain import programs
 from authority.chain.accounts import Oracle
 from authority.cli import main
 from authority.log import log
-from authority.log.restoration import LOG_REFILLED, LOG_RESTORED, lost_leaf
+from authority.log.restoration import CHAIN_WENT_BACK, LOG_REFILLED, LOG_RESTORED, lost_leaf
 from authority.settlement.worker import LogBehindError, Worker
 from authority.store.log import Act
 from authority.store.settlement import SettlementEpoch
@@ -286,3 +286,26 @@ def test_a_book_that_was_logged_and_went_with_the_chain_is_not_the_epochs(
     assert recoveries["log_restored"] == []
     if not orders_kept:
         assert len(recoveries["chain_went_back"]) == 1
+
+
+def test_a_checkpoint_that_landed_after_its_chain_went_back_leaves_a_copy_of_its_book(
+    campus: RecoveryCampus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was sent before. Meanwhile the log has said that the chain went back, and has the epoch's book once more."""
+    worker = campus.worker()
+    campus.run_epoch(worker)
+    epoch = campus.run_epoch(worker)
+    book = campus.book(epoch)
+    assert book is not None
+    assert book.bid_count + book.ask_count > 0
+    with campus.app.store.write() as session:
+        row = session.get(SettlementEpoch, epoch)
+        assert row is not None
+        assert row.checkpointed_ms is not None
+        leaf = log.leaf(session, row.book_log_index or 0)
+        said = {"epochs": 0, "from_leaf": log.size(session), "last_epoch": epoch - 1, "readings": 0, "undone": 0}
+        log.record_act(session, CHAIN_WENT_BACK, "settlement", campus.wall.seconds(), said)
+        log.append(session, leaf)
+    goes_on(campus, worker)
+    goes_on(campus, worker)
+    assert len(audited(campus, capsys)["chain_went_back"]) == 1
