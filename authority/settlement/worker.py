@@ -64,6 +64,7 @@ from authority.settlement.views import book_hash
 from authority.settlement.watch import Watch
 from authority.store import Store
 from authority.store.engine import in_a_line
+from authority.store.kept import Kept
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import CHAIN_SUBMITTED
 from authority.store.people import User, WalletKey
@@ -157,8 +158,10 @@ class Worker:
         self._billed_in = -1
         self._lock = Lock()
         self._custody: dict[Pubkey, wallets.Sealed] = {}
-        self._orders: dict[str, StandingOrder] = {}
-        self._read_at: tuple[int, ...] | None = None
+        tables = (StandingOrderPolicy.__tablename__, User.__tablename__, WalletKey.__tablename__)
+        self._asked = Kept(
+            store, tables, lambda session: (standing_orders_by_wallet(session), wallets.custody(session))
+        )
         self._fresh = True
         self._failures: dict[str, _Failures] = {}
         self._recorded: dict[str, MemberTotals] = {}
@@ -332,14 +335,8 @@ class Worker:
 
         That is the key of the present wallet, else of the delegate, as long as that is in office.
         """
-        tables = (StandingOrderPolicy.__tablename__, User.__tablename__, WalletKey.__tablename__)
-        written = self.store.writes_of(*tables)
-        if written is None or written != self._read_at:
-            with self.store.read() as session:
-                self._orders = standing_orders_by_wallet(session)
-                self._custody = wallets.custody(session)
-            self._read_at = written
-        orders, custody = self._orders, self._custody
+        orders, custody = self._asked.get()
+        self._custody = custody
         mine = {str(member.member) for member in snapshot.members if member.wallet in custody}
         delegated = {
             str(member.member)
