@@ -22,7 +22,9 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from authority.errors import AuthorityError
 
@@ -33,6 +35,8 @@ MAX_BODY = 1 << 20
 """Bytes of one message to the sequencer: 2,048 frames with their names are less than half of it."""
 MAX_ANSWER = 1 << 28
 """Of one to a verifier: a receipt holds a path, and a frame that was missing lets in others that were parked."""
+MAX_REFUSAL = 1 << 16
+"""Bytes of a refusal; what comes after them is not read."""
 GREETING_SECONDS = 5.0
 _HEADER = struct.Struct("<IQ")
 _REFUSED = b"AVR1"
@@ -117,7 +121,7 @@ class Channel:
         forged: type[ChannelError] = VerifierForgedError,
     ) -> None:
         self._socket = connection
-        self._file = connection.makefile("rb", buffering=1 << 18)
+        self._file = cast(BufferedReader, connection.makefile("rb", buffering=1 << 18))
         self._sends, self._takes = hmac.new(sends, digestmod=hashlib.sha256), hmac.new(takes, digestmod=hashlib.sha256)
         self._most, self._forged = most, forged
         self._lock = threading.Lock()
@@ -141,7 +145,7 @@ class Channel:
         if not header:
             return None
         if header[:4] == _REFUSED:
-            raise _told(header + (self._file.read() or b""))
+            raise _told(header + _rest(self._file.read1))
         length, number = _HEADER.unpack(header)
         if length > self._most:
             raise BatchTooLongError(f"a message has at most {self._most} bytes, this one says {length}")
@@ -296,11 +300,18 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
             break
         data += some
     if data.startswith(_REFUSED):
-        while some := connection.recv(4096):
-            data += some
-        raise _told(data)
+        raise _told(data + _rest(connection.recv))
     if len(data) != size:
         raise BatchCutError("the connection ended in its greeting")
+    return data
+
+
+def _rest(read: Callable[[int], bytes]) -> bytes:
+    """What is left of a refusal. A side that ends with bytes unread resets the connection after what it has told."""
+    data = b""
+    with contextlib.suppress(OSError, ValueError):
+        while len(data) < MAX_REFUSAL and (some := read(4096)):
+            data += some
     return data
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import func, select
 from authority.app import App
 from authority.collector import channel
 from authority.collector.batches import pack_answer, pack_batch, read_answer, read_batch
-from authority.collector.channel import BatchMalformedError, ChannelError, SequencerForgedError
+from authority.collector.channel import BatchMalformedError, BatchTooLongError, ChannelError, SequencerForgedError
 from authority.collector.frames import Ingested, Sent
 from authority.collector.ingest import Collector, check
 from authority.collector.sequencer import Sequencer
@@ -76,11 +76,12 @@ class Attacker:
         for one, other, size in ((verifier, sequencer, 38), (sequencer, verifier, 68), (verifier, sequencer, 32)):
             other.sendall(read(one, size))
         verifier.sendall(read(sequencer, 32))
-        for data in self._tamper([message(verifier) for _ in range(self._messages)]):
-            if data == CUT:
-                sequencer.shutdown(socket.SHUT_WR)
-            else:
-                sequencer.sendall(data)
+        with suppress(OSError):  # a sequencer that has refused one message takes no other
+            for data in self._tamper([message(verifier) for _ in range(self._messages)]):
+                if data == CUT:
+                    sequencer.shutdown(socket.SHUT_WR)
+                else:
+                    sequencer.sendall(data)
         with suppress(OSError):  # a sequencer that ends the connection may have left something unread; or all is over
             while some := sequencer.recv(1 << 16):
                 verifier.sendall(self._answers([some])[0])
@@ -174,6 +175,19 @@ def test_a_message_that_was_changed_on_the_way_is_refused_by_its_code(
     link.close()
     assert [Receipt.from_bytes(receipt).verdict for receipt in done.receipts] == [VERDICT_ACCEPTED] * 2
     assert logged(app) == 2
+
+
+def test_a_refusal_is_heard_by_who_went_on_sending() -> None:
+    mine, other = socket.socketpair()
+    line, refusing = channel.Channel(mine, b"a", b"b"), channel.Channel(other, b"b", b"a")
+    line.send(b"never read")
+    refusing.refuse(BatchTooLongError("too long"))
+    other.close()
+    del refusing  # which ends the connection, and resets it because bytes are unread
+    with pytest.raises(OSError, match="Broken pipe"):
+        line.send(b"one more")
+    assert refused(line) == "batch_too_long"
+    line.close()
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
