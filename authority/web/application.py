@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, g, render_template, request, url_for
+from flask import Response, g, has_request_context, render_template, request, url_for
 from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter
@@ -196,7 +197,7 @@ def create_app(
         _add_people(app, people)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
-    rendered = _Rendered()
+    rendered = _Rendered(app)
 
     @app.get("/")
     @app.doc(hide=True)
@@ -218,7 +219,7 @@ def create_app(
         rendered.of(feed.now())  # an error now is an answer; later it could only be a broken stream
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return Response(
-            _LiveEvents(app, rendered, feed.stream(), reading.current().code),
+            _LiveEvents(rendered, feed.stream(), reading.current().code),
             mimetype="text/event-stream",
             headers=headers,
         )
@@ -421,15 +422,17 @@ class _Page:
 class _Rendered:
     """The pages of the newest view, one in each language: rendered once, however many read it."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: APIFlask) -> None:
+        self._app = app
         self._newest: dict[str, _Page] = {}
 
     def of(self, campus: Campus) -> _Page:
-        """The view's page in the language in which is read."""
+        """The view's page in the language in which is read, within a request or without one."""
         code = reading.current().code
         newest = self._newest.get(code)
         if newest is None or newest.campus is not campus:
-            text = render_template("campus.html", campus=campus, now=campus.time, here=lambda: "/")
+            with nullcontext() if has_request_context() else self._app.test_request_context():
+                text = render_template("campus.html", campus=campus, now=campus.time, here=lambda: "/")
             data = text.encode()
             newest = self._newest[code] = _Page(campus, data, gzip.compress(data, 6), live.fragments(text))
         return newest
@@ -446,17 +449,18 @@ class _Rendered:
 
 @dataclass(frozen=True)
 class _LiveEvents:
-    """The body of the page's event stream; Werkzeug calls close() when the reader has gone."""
+    """The body of the page's event stream; Werkzeug calls close() when the reader has gone.
 
-    app: APIFlask
+    It holds no context of Flask's from one event to the next: whoever ends it may be in another thread or request.
+    """
+
     rendered: _Rendered
     stream: Any
     language: str
 
     def __iter__(self) -> Iterator[str]:
-        with self.app.app_context(), self.app.test_request_context():
-            yield f"retry: {RETRY_MILLISECONDS}\n\n"
-            yield from live.events(self.rendered.views(self.stream, self.language))
+        yield f"retry: {RETRY_MILLISECONDS}\n\n"
+        yield from live.events(self.rendered.views(self.stream, self.language))
 
     def close(self) -> None:
         self.stream.close()

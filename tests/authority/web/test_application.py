@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from zoneinfo import ZoneInfo
 
 import pytest
+from flask import has_app_context
 from sample_campus import NOW, Source, building, campus, epochs, meter
 
 from authority.api.campus import CampusUnavailableError
@@ -387,6 +388,19 @@ def test_the_page_is_told_what_changed_and_no_more():
     assert "building-1-verdict" in second["changed"]
     assert not [key for key in second["changed"] if key.startswith("building-2") and not key.endswith("-bar")]
     response.close()
+
+
+def test_a_stream_holds_no_context_from_one_event_to_the_next():
+    source = Source()
+    streams = [iter(client_of(source).get("/live", buffered=False).response) for _ in range(2)]
+    for stream in streams:  # as one thread reads them, in turn
+        assert next(stream).startswith(b"retry: ")
+    source.view = dataclasses.replace(source.view, time=NOW + 1)
+    for stream in streams:
+        assert next(stream).startswith(b"event: figures")
+        assert not has_app_context()
+    for stream in streams:  # and in the order in which they began, which would be the wrong one for contexts
+        stream.close()
 
 
 @pytest.mark.parametrize("path", ["/", "/static/campus.css", "/static/campus.js", "/api/v1/campus"])
