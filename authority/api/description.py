@@ -38,6 +38,7 @@ def complete(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> di
     _each_schema_once(spec)
     _problems_have_their_own_type(spec)
     _who_may(spec, routes, rules)
+    _null_as_a_type(spec)
     return spec
 
 
@@ -78,6 +79,18 @@ def _problems_have_their_own_type(spec: dict[str, Any]) -> None:
                 content = answer.get("content", {})
                 if str(status) >= "400" and "application/json" in content:
                     content[problems.CONTENT_TYPE] = content.pop("application/json")
+
+
+def _null_as_a_type(part: Any) -> None:
+    """`nullable`, which OpenAPI 3.1 does not know, as a type; a parameter cannot be null: it is left out instead."""
+    if isinstance(part, dict):
+        if "in" in part and isinstance(schema := part.get("schema"), dict) and schema.pop("nullable", False):
+            if schema.get("default", 0) is None:
+                del schema["default"]
+        elif part.pop("nullable", False):
+            part["type"] = [part["type"], "null"]
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _null_as_a_type(each)
 
 
 def _who_may(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> None:

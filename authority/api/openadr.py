@@ -219,23 +219,23 @@ def blueprint(vtn: Vtn) -> APIBlueprint:
 
     @openadr.get("/programs")
     @openadr.input(PageQuery, location="query", arg_name="query")
-    @openadr.doc(summary="OpenADR 3: programs", responses=answers)
+    @openadr.doc(operation_id="list_openadr_programs", summary="OpenADR 3: programs", responses=answers)
     def programs(query: dict[str, Any]) -> Response:
         return page(vtn.programs(), query)
 
     @openadr.get("/programs/<object_id>")
-    @openadr.doc(summary="OpenADR 3: a program", responses=one)
+    @openadr.doc(operation_id="get_openadr_program", summary="OpenADR 3: a program", responses=one)
     def program(object_id: str) -> Response:
         return jsonify(vtn.program(object_id))
 
     @openadr.get("/events")
     @openadr.input(EventsQuery, location="query", arg_name="query")
-    @openadr.doc(summary="OpenADR 3: price events", responses=answers)
+    @openadr.doc(operation_id="list_openadr_events", summary="OpenADR 3: price events", responses=answers)
     def events(query: dict[str, Any]) -> Response:
         return page(vtn.events(query["program"]), query)
 
     @openadr.get("/events/<object_id>")
-    @openadr.doc(summary="OpenADR 3: a price event", responses=one)
+    @openadr.doc(operation_id="get_openadr_event", summary="OpenADR 3: a price event", responses=one)
     def event(object_id: str) -> Response:
         return jsonify(vtn.event(object_id))
 

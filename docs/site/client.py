@@ -226,9 +226,9 @@ def _type(schema: Mapping[str, Any], module: str = "") -> str:
     if "anyOf" in schema:
         return " | ".join(_type(each, module) for each in schema["anyOf"])
     words = schema.get("type")
-    if isinstance(words, list) or schema.get("nullable"):
-        one = [word for word in (words if isinstance(words, list) else [words]) if word != "null"]
-        inner = _type({**schema, "type": one[0], "nullable": False}, module)
+    if isinstance(words, list):
+        one = [word for word in words if word != "null"]
+        inner = _type({**schema, "type": one[0]}, module)
         return f"{inner} | None"
     if words == "null":
         return "None"
@@ -251,7 +251,7 @@ def _word(name: str) -> str:
 
 def _argument(parameter: Mapping[str, Any]) -> str:
     """An argument of a call: what is left out is left to the service."""
-    kind = _type({**parameter["schema"], "nullable": False})
+    kind = _type(parameter["schema"])
     return f"{_word(parameter['name'])}: {kind}" + ("" if parameter.get("required") else " | None = None")
 
 
