@@ -12,6 +12,7 @@ import axe
 import pytest
 from billed_site import BilledSite, billed
 from browser import CHROMIUM, Browser
+from changed_bytes import outcomes
 from served import served
 from sqlalchemy import select
 
@@ -170,16 +171,8 @@ def test_a_changed_byte_in_each_part_makes_exactly_that_step_fail(browser: Brows
     )
     assert {part for part, _ in parts} == set(sizes)
     for part, step in parts:
-        told = browser.evaluate(
-            "import('/static/certificate.js').then(kind => "
-            f"Promise.all([...Array({sizes[part]}).keys()].map(async at => (await kind.check("
-            f"kind.changed(window.proof, {part!r}, at))).map(each => [each.id, each.state]))))"
-        )
-        for at, states in enumerate(told):
-            failed = {name for name, state in states if state == "fails"}
-            unreached = {name for name, state in states if state == "not reached"}
-            expected = {step}, REST_ON.get(step, set())
-            assert (failed, unreached) == expected, (part, at)
+        for at, failed, unreached in outcomes(browser, "/static/certificate.js", part, sizes[part]):
+            assert (failed, unreached) == ({step}, REST_ON.get(step, set())), (part, at)
 
 
 def test_the_button_changes_a_byte_and_puts_it_back_by_keyboard(browser: Browser, certificate: str) -> None:

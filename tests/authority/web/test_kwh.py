@@ -6,6 +6,7 @@ import re
 import axe
 import pytest
 from browser import CHROMIUM, Browser
+from changed_bytes import outcomes
 from every_leaf import every_leaf
 from free_ports import free_port
 from hypothesis import given, settings
@@ -191,13 +192,7 @@ def test_a_changed_byte_in_each_part_makes_exactly_that_step_fail(browser, page)
     }
     assert {part for part, _ in parts(browser)} == set(SIZES)
     for part, step in parts(browser):
-        told = browser.evaluate(
-            f"import('/static/proof.js').then(proof => Promise.all([...Array({SIZES[part]}).keys()].map(async at => "
-            f"(await proof.check(proof.changed(window.proof, {part!r}, at))).map(each => [each.id, each.state]))))"
-        )
-        for at, states in enumerate(told):
-            failed = {name for name, state in states if state == "fails"}
-            unreached = {name for name, state in states if state == "not reached"}
+        for at, failed, unreached in outcomes(browser, "/static/proof.js", part, SIZES[part]):
             assert (failed, unreached) == ({step}, rests_on.get(step, set())), (part, at)
 
 
