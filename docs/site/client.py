@@ -2,7 +2,8 @@
 """authority/client/schemas.py and calls.py: the Python client of the API, made from its OpenAPI document.
 
 `client.py` writes the two files (`make docs` does so); `client.py --check` says whether they are as they should be.
-Calls that no token may make, and the endless stream, are left out; so is every schema that no other call needs.
+Calls that no token may make, the endless stream, and those of other standards (OpenADR, ESPI) are left out;
+so is every schema that no other call needs.
 """
 
 from __future__ import annotations

@@ -317,9 +317,10 @@ def test_it_is_what_the_description_makes_of_it() -> None:
         assert path.read_text(encoding="utf-8") == text, "make docs writes the client again"
     scoped = [
         operation["operationId"]
-        for methods in description["paths"].values()
+        for path, methods in description["paths"].items()
+        if path.startswith("/api/v1/")  # OpenADR's calls have clients of their own
         for operation in methods.values()
-        if any("token" in each for each in operation.get("security", ())) and operation.get("operationId")
+        if any("token" in each for each in operation.get("security", ()))
     ]
     assert len(scoped) > 40
     assert [name for name in scoped if not hasattr(CampusClient, name)] == []
