@@ -161,7 +161,10 @@ def test_thais_dates_are_those_of_cldr_in_the_buddhist_era():
         day = date(2026, 6, 1 + number)
         assert dates.written(day, "%A") == babel.dates.format_date(day, "EEEE", locale="th")
     assert dates.written(date(2026, 6, 21), "%A, %-d %B %Y") == "วันอาทิตย์ที่ 21 มิถุนายน 2569"
-    assert dates.written(datetime(2026, 6, 1, 7, 5), "%-d %b %Y, %H:%M") == "1 มิ.ย. 2569, 07:05"  # noqa: DTZ001
+    moment = datetime(2026, 6, 1, 7, 5)  # noqa: DTZ001
+    assert dates.written(moment, "%-d %b %Y, %H:%M") == "1 มิ.ย. 2569 07:05 น."
+    assert dates.written(moment, "%-d %b %H:%M:%S") == "1 มิ.ย. 07:05:00 น."
+    assert dates.written(moment, "%H:%M") == "07:05"
 
 
 @given(st.dates())
