@@ -84,7 +84,7 @@ FILES = {
     "webhooks.csv": marked("where your programs are told of events, without the secrets"),
     "webhook-messages.csv": marked("messages that were sent to your programs"),
     "mails.csv": marked("mails that the service sent you"),
-    "mail-choices.csv": marked("which mails you chose to get or not; what is not in it is as the page says at first"),
+    "mail-choices.csv": marked("which mails you chose to get or not; a kind that is not listed is as for everybody"),
     "notices.csv": marked("what the service told you of, or is about to, and what of it lasts"),
     "proposals.csv": marked("what you proposed, approved or ended where two people are needed"),
     "log.csv": marked("entries of the department's log that you made, or that name you or your account by a pseudonym"),

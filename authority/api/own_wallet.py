@@ -340,7 +340,7 @@ class OwnWallets:
         except (ValueError, binascii.Error):
             right = False
         if not right:
-            raise NotPreparedError("this ticket is none of ours: prepare the transaction again")
+            raise NotPreparedError("this ticket was not issued here: prepare the transaction again")
         owner, digest, last_valid, says = json.loads(data)
         if owner != member.id:
             raise NotPreparedError("this transaction was prepared for another member: prepare your own")

@@ -17,6 +17,7 @@ class Dates:
     """A language's dates: months in full and short, days from Monday on, how far ahead the year is.
 
     forms: formats that are written in another way than in English, by the English one.
+    clock: what stands before a time of day that follows a date, and after it; None is as the format has it.
     """
 
     months: tuple[str, ...]
@@ -24,6 +25,7 @@ class Dates:
     days: tuple[str, ...]
     year_offset: int = 0
     forms: Mapping[str, str] = field(default_factory=dict)
+    clock: tuple[str, str] | None = None
 
     def written(self, when: date, form: str) -> str:
         """A date, or a moment, by a format of strftime's: names and year are the language's."""
@@ -34,6 +36,9 @@ class Dates:
             "%Y": f"{when.year + self.year_offset:04d}",
         }
         form = self.forms.get(form, form)
+        if self.clock is not None:
+            before, after = self.clock
+            form = re.sub(r",? (%H:%M(?::%S)?)$", rf"{before}\1{after}", form)
         return when.strftime(re.sub("%[ABbY]", lambda found: names[found[0]].replace("%", "%%"), form))
 
 
@@ -55,4 +60,5 @@ THAI_DATES = Dates(
     days=("วันจันทร์", "วันอังคาร", "วันพุธ", "วันพฤหัสบดี", "วันศุกร์", "วันเสาร์", "วันอาทิตย์"),
     year_offset=543,
     forms={"%A, %-d %B %Y": "%Aที่ %-d %B %Y"},
+    clock=(" ", " น."),
 )  # fmt: skip

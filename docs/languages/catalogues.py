@@ -13,7 +13,9 @@ import builtins
 import io
 import re
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,6 +54,18 @@ HEADER = """\
 # Translations of the campus energy pages into {name}.
 # Made by docs/languages/catalogues.py; the terms are those of docs/LANGUAGES.md.
 #"""
+
+
+TERMS = ROOT / "docs" / "LANGUAGES.md"
+HEADINGS = {"th": "## Thai: the terms"}
+"""Under which heading a language's table of terms stands; the first table there is checked."""
+EXCEPTIONS = Path(__file__).parent
+"""Where `th_exceptions.toml` is: by term, the sentences in which its English word means something else."""
+NOT_READ = re.compile(
+    r"%\(\w+\)s|<code.*?</code>|<[^>]*>|`[^`]*`|\{.*\}|\[\w+\](?: \w+)?|--[\w-]+|[^\s<>]*[/_][^\s<>]*|\b[A-Z]{4,}\b"
+    r"|(?<!the )(?<!role )\bauthority(?: [a-z-]+){1,3}\b|\bedge-agent \w+"
+)
+"""What has no word of a language: places, markup, commands, settings, options, addresses."""
 
 
 def _paths(*patterns: str) -> list[Path]:
@@ -201,6 +215,68 @@ def missing(catalog: Catalog) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A term: the forms that its English word has, and the words of another language of which one stands for it."""
+
+    forms: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+def terms(text: str, heading: str) -> list[Term]:
+    """The terms of the first table under a heading. ValueError where a row of it is not one."""
+    found: list[Term] = []
+    for line in text.split(f"{heading}\n", 1)[1].split("\n## ", 1)[0].splitlines():
+        if line.startswith("| "):
+            forms, words, *_ = (tuple(word.strip() for word in cell.split(",")) for cell in line[1:].split("|"))
+            if not all((*forms, *words)):
+                raise ValueError(f"a term needs its English and its other words: {line}")
+            found.append(Term(forms, words))
+        elif found and not line.startswith("|"):
+            break
+    return found[1:]  # the first is the table's head
+
+
+def departures(messages: Iterable[tuple[str, str]], known: list[Term], excepted: Mapping[str, list[str]]) -> list[str]:
+    """Where a translation leaves the terms, and which exceptions are not needed.
+
+    messages: (English, translation); excepted: the first form of a term -> English sentences.
+    """
+    forms = sorted(((form, term) for term in known for form in term.forms), key=lambda each: -len(each[0]))
+    any_form = "|".join(re.escape(form) for form, _ in forms)
+    wanted = re.compile(rf"(?<![\w-])({any_form})(?:s|'s|s')?(?![\w-])", re.IGNORECASE)
+    by_form = {form.lower(): term for form, term in forms}
+    said, needed = [], set()
+    for english, other in messages:
+        text = NOT_READ.sub(" - ", english)
+        for found in dict.fromkeys(each[1].lower() for each in wanted.finditer(text)):
+            term = by_form[found]
+            if any(word in other for word in term.words):
+                continue
+            if english in excepted.get(term.forms[0], ()):
+                needed.add((term.forms[0], english))
+            else:
+                said.append(f"{found!r} is {' or '.join(term.words)} in the list of terms: {english!r} has {other!r}")
+    for form, sentences_of in excepted.items():
+        said += [
+            f"the exception of {form!r} is not needed: {each!r}" for each in sentences_of if (form, each) not in needed
+        ]
+    return said
+
+
+def departed(code: str, catalog: Catalog) -> list[str]:
+    """Where a kept catalogue leaves its language's list of terms."""
+    if code not in HEADINGS:
+        return []
+    pairs = [
+        (message.id[0], message.string[0]) if isinstance(message.id, tuple) else (message.id, message.string)
+        for message in catalog
+        if message.id
+    ]
+    excepted = tomllib.loads((EXCEPTIONS / f"{code}_exceptions.toml").read_text("utf-8"))
+    return departures(pairs, terms(TERMS.read_text("utf-8"), HEADINGS[code]), excepted)
+
+
 def main() -> int:
     """Update and compile every catalogue; with --check say what differs, and change nothing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -223,7 +299,9 @@ def main() -> int:
         print(f"{code}: {len(list(catalog)) - 1} sentences, {len(lacking)} without a translation")
         if given.missing:
             print(*lacking, sep="\n")
-        status = 1 if given.check and lacking else status
+        left = departed(code, catalog) if given.check else []
+        print(*left, sep="\n", end="\n" if left else "")
+        status = 1 if given.check and (lacking or left) else status
     return status
 
 

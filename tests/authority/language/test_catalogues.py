@@ -62,6 +62,48 @@ def test_translations_keep_places_and_markup(catalogues, code):
     assert wrong == []
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_a_term_once_decided_is_kept(catalogues, code):
+    assert catalogues.departed(code, catalogues.read(code)) == []
+
+
+TABLE = """\
+## Thai: the terms
+Some words.
+
+| English | Thai | why |
+|---|---|---|
+| clearing price | ราคาจับคู่ | one for all |
+| price | ราคา | |
+| draw, drew | ดึง | |
+
+| English | Thai | why |
+|---|---|---|
+| ask | ขอ | not checked |
+
+## Another
+| never | read | |
+"""
+
+
+def test_a_translation_that_leaves_the_terms_is_told(catalogues):
+    known = catalogues.terms(TABLE, "## Thai: the terms")
+    assert [term.forms for term in known] == [("clearing price",), ("price",), ("draw", "drew")]
+
+    def told(english, thai, **excepted):
+        return catalogues.departures([(english, thai)], known, excepted)
+
+    assert told("Clearing prices", "ราคาจับคู่") == []
+    assert [each.split(" is ")[0] for each in told("Clearing prices", "ราคา")] == ["'clearing price'"]
+    assert [each.split(" is ")[0] for each in told("the price she drew", "ค่า")] == ["'price'", "'drew'"]
+    assert told("withdrew; %(price)s <b class='price'>is</b> <code>price</code> --price", "ถอน") == []
+    assert told("ask", "ถาม") == []
+    assert told("Draw a line", "ลากเส้น", draw=["Draw a line"]) == []
+    assert told("Draw", "ดึง", draw=["Draw"]) == ["the exception of 'draw' is not needed: 'Draw'"]
+    with pytest.raises(ValueError, match="price"):
+        catalogues.terms(TABLE.replace("| price | ราคา |", "| price | |"), "## Thai: the terms")
+
+
 def test_every_marked_text_of_the_sources_is_extracted(catalogues, template):
     """Those within other marks, and within f-strings, too."""
     known, looked = {each for message in template for each in ids(message)}, 0
@@ -119,7 +161,10 @@ def test_thais_dates_are_those_of_cldr_in_the_buddhist_era():
         day = date(2026, 6, 1 + number)
         assert dates.written(day, "%A") == babel.dates.format_date(day, "EEEE", locale="th")
     assert dates.written(date(2026, 6, 21), "%A, %-d %B %Y") == "วันอาทิตย์ที่ 21 มิถุนายน 2569"
-    assert dates.written(datetime(2026, 6, 1, 7, 5), "%-d %b %Y, %H:%M") == "1 มิ.ย. 2569, 07:05"  # noqa: DTZ001
+    moment = datetime(2026, 6, 1, 7, 5)  # noqa: DTZ001
+    assert dates.written(moment, "%-d %b %Y, %H:%M") == "1 มิ.ย. 2569 07:05 น."
+    assert dates.written(moment, "%-d %b %H:%M:%S") == "1 มิ.ย. 07:05:00 น."
+    assert dates.written(moment, "%H:%M") == "07:05"
 
 
 @given(st.dates())

@@ -189,7 +189,7 @@ def test_what_a_pages_script_asks_for_is_answered_to_its_reader(site):
     ask = {"json": {"ticket": "x", "transaction": "x"}, "headers": {"X-Form-Token": site.form(MEMBER)["form_token"]}}
     told = client.post("/api/v1/me/transactions/submit", **ask)
     assert (told.status_code, told.json["code"]) == (409, "transaction_not_prepared")
-    assert told.json["detail"].startswith("ตั๋วนี้ไม่ใช่ของเรา")
+    assert told.json["detail"].startswith("ข้อมูลธุรกรรมที่ส่งมาไม่ได้ออกโดยระบบนี้")
     ask["headers"]["X-Form-Token"] = "another"
     assert client.post("/api/v1/me/transactions/submit", **ask).status_code == 403
 
