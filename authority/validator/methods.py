@@ -64,6 +64,7 @@ MAX_SIGNATURES = 1_000
 MAX_BLOCKS = 500_000
 MAX_SAMPLES = 720
 MAX_LEADERS = 5_000
+MAX_LARGEST = 20
 MAX_ACCOUNT_SIZE = 10 * 1024 * 1024
 MAX_AIRDROP = 1_000_000 * 1_000_000_000
 
@@ -180,10 +181,15 @@ class Methods:
             )
         return config
 
-    def _check_history(self, config: Config) -> Config:
-        """As `_check`, for calls about what has landed: clusters answer those from `confirmed` on."""
+    @staticmethod
+    def _at_least_confirmed(config: Config) -> None:
+        """Read the commitment of a call about what has landed: clusters answer those from `confirmed` on."""
         if config.commitment() == "processed":
             raise invalid_params("Method does not support commitment below `confirmed`")
+
+    def _check_history(self, config: Config) -> Config:
+        """As `_check`, for calls about what has landed."""
+        self._at_least_confirmed(config)
         return self._check(config)
 
     def _encoded(self, key: Pubkey, account: Account | None, config: Config, default: str = "binary") -> Any:
@@ -242,7 +248,8 @@ class Methods:
 
     def _leader_schedule(self, params: Params) -> Any:
         slot = params.get(0)
-        config = self._check(params.config(0 if isinstance(slot, dict) else 1))
+        config = params.config(0 if isinstance(slot, dict) else 1)
+        config.commitment()
         current = self._bank.advance() // SLOTS_PER_EPOCH
         epoch = current if slot is None or isinstance(slot, dict) else integer(slot, "the slot") // SLOTS_PER_EPOCH
         if epoch > current + 1:
@@ -292,7 +299,11 @@ class Methods:
         return self._with_context(0)
 
     def _vote_accounts(self, params: Params) -> dict[str, list[Any]]:
-        self._check(params.config(0))
+        config = params.config(0)
+        config.commitment()
+        config.flag("keepUnstakedDelinquents")
+        if config.get("votePubkey") is not None:
+            address(str(config.get("votePubkey")))
         return {"current": [], "delinquent": []}
 
     @staticmethod
@@ -302,7 +313,7 @@ class Methods:
         return []
 
     def _inflation_governor(self, params: Params) -> dict[str, float]:
-        self._check(params.config(0))
+        params.config(0).commitment()
         return dict.fromkeys(("initial", "terminal", "taper", "foundation", "foundationTerm"), 0.0)
 
     # Blockhashes and fees
@@ -391,12 +402,21 @@ class Methods:
         return [each for each in found if not parsed or isinstance(each["account"]["data"], dict)]
 
     def _largest_accounts(self, params: Params) -> Any:
-        self._check(params.config(0))
-        largest = self._bank.ledger.largest(20)
-        return self._with_context([{"address": str(key), "lamports": lamports} for key, lamports in largest])
+        config = params.config(0)
+        config.commitment()
+        wanted = config.choice("filter", ("circulating", "nonCirculating"), "")
+        held_back = self._bank.faucet.pubkey()
+        largest = [
+            {"address": str(key), "lamports": lamports}
+            for key, lamports in self._bank.ledger.largest(MAX_LARGEST + 1)
+            if not wanted or (key == held_back) == (wanted == "nonCirculating")
+        ]
+        return self._with_context(largest[:MAX_LARGEST])
 
     def _supply(self, params: Params) -> Any:
-        self._check(params.config(0))
+        config = params.config(0)
+        config.commitment()
+        without_list = config.flag("excludeNonCirculatingAccountsList")
         total = self._bank.ledger.total_lamports()
         faucet = self._bank.account(self._bank.faucet.pubkey())
         held_back = 0 if faucet is None else faucet.lamports
@@ -405,7 +425,7 @@ class Methods:
                 "total": total,
                 "circulating": total - held_back,
                 "nonCirculating": held_back,
-                "nonCirculatingAccounts": [str(self._bank.faucet.pubkey())],
+                "nonCirculatingAccounts": [] if without_list else [str(self._bank.faucet.pubkey())],
             }
         )
 
@@ -627,7 +647,7 @@ class Methods:
             raise RpcError(INTERNAL_ERROR, "this validator gives no airdrops: start it with --airdrop")
         recipient = params.address(0)
         lamports = params.integer(1, "lamports", 1, MAX_AIRDROP)
-        self._check(params.config(2))
+        params.config(2).commitment()
         faucet = self._bank.faucet
         blockhash, _ = self._bank.latest_blockhash()
         # The limit differs from one airdrop to the next, so that two alike in one slot are two transactions.
@@ -688,7 +708,7 @@ class Methods:
         wanted = params.signature(0)
         config = _encoding_config(params, 1)
         name = config.choice("encoding", encoding.TRANSACTION_ENCODINGS, "json")
-        self._check_history(config)
+        self._at_least_confirmed(config)
         landed = self._bank.ledger.landed(bytes(wanted))
         if landed is None:
             return None
@@ -712,7 +732,7 @@ class Methods:
         name = config.choice("encoding", encoding.TRANSACTION_ENCODINGS, "json")
         details = config.choice("transactionDetails", ("full", "accounts", "signatures", "none"), "full")
         max_version = config.integer("maxSupportedTransactionVersion", 0, 255)
-        self._check_history(config)
+        self._at_least_confirmed(config)
         self._check_block(slot)
         parent = max(0, slot - 1)
         block: dict[str, Any] = {
@@ -760,7 +780,8 @@ class Methods:
 
     def _block_production(self, params: Params) -> Any:
         """Every slot of the range has its block, all by this validator."""
-        config = self._check(params.config(0))
+        config = params.config(0)
+        config.commitment()
         last = self._whole_slot()
         first = last - last % SLOTS_PER_EPOCH
         wanted = config.get("range")

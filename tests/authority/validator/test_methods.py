@@ -918,8 +918,36 @@ class TestParameters:
     def test_no_leaders_are_as_many_as_asked(self, call: Any) -> None:
         assert call("getSlotLeaders", 0, 0)["result"] == []
 
-    def test_calls_that_take_a_commitment_alone(self, call: Any) -> None:
-        assert "result" in call("getMinimumBalanceForRentExemption", 1, {"minContextSlot": 10**12})
+    def test_calls_that_know_no_context_slot(self, call: Any) -> None:
+        later = {"minContextSlot": 10**12}
+        for method, params in (
+            ("getMinimumBalanceForRentExemption", [1]),
+            ("getTransaction", [str(Signature.default())]),
+            ("getBlock", [0]),
+            ("getSupply", []),
+            ("getLargestAccounts", []),
+            ("getVoteAccounts", []),
+            ("getInflationGovernor", []),
+            ("getBlockProduction", []),
+        ):
+            assert "result" in call(method, *params, later), method
+
+    def test_whose_lamports_circulate(self, call: Any) -> None:
+        supply = call("getSupply")["result"]["value"]
+        (held_back,) = supply["nonCirculatingAccounts"]
+        short = call("getSupply", {"excludeNonCirculatingAccountsList": True})["result"]["value"]
+        assert short == {**supply, "nonCirculatingAccounts": []}
+        largest = {
+            wanted: [each["address"] for each in call("getLargestAccounts", {"filter": wanted})["result"]["value"]]
+            for wanted in ("circulating", "nonCirculating", None)
+        }
+        assert largest["nonCirculating"] == [held_back]
+        assert held_back in largest[None]
+        assert sorted([*largest["circulating"], held_back]) == sorted(largest[None])
+        assert call("getLargestAccounts", {"filter": "all"})["error"]["code"] == -32602
+
+    def test_a_voter_that_is_no_address(self, call: Any) -> None:
+        assert call("getVoteAccounts", {"votePubkey": "x"})["error"]["code"] == -32602
 
     def test_old_commitment_names(self, call: Any) -> None:
         assert "result" in call("getSlot", {"commitment": "recent"})
