@@ -628,7 +628,7 @@ class Methods:
         if _budget_unsound(transaction, outcome.error):
             raise _unsound(outcome.error)
         result = self._simulated(outcome)
-        if config.flag("innerInstructions"):
+        if config.flag("innerInstructions") and outcome.fee is not None:
             result["innerInstructions"] = outcome.inner_instructions
         if replace:
             blockhash, last = self._bank.latest_blockhash()

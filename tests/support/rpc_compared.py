@@ -1,8 +1,10 @@
-"""What a validator answers to the calls of `rpc_calls`, on the history of `rpc_history`: recorded, and compared.
+"""What a validator answers to the calls of `rpc_calls`: recorded, and compared.
 
-    python tests/support/rpc_compared.py URL SECRET_KEY_AS_HEX tests/authority/validator/agave_answers.jsonl
+    python tests/support/rpc_compared.py URL refusals.jsonl
+    python tests/support/rpc_compared.py URL answers.jsonl SECRET_KEY_AS_HEX
 
-makes the history on a fresh validator, where that key has lamports, and writes down what it answers, a call a line.
+The first writes down what a validator refuses that has no history but some final slots, a call a line; so were Agave's
+refusals recorded. The second makes the history of `rpc_history`, paid for by that key, and writes down every answer.
 """
 
 from __future__ import annotations
@@ -77,12 +79,26 @@ def differences(mine: Any, agaves: Any, path: str = "") -> list[str]:
     return [] if mine == agaves else [f"{path}: {json.dumps(mine)[:200]} here, {json.dumps(agaves)[:200]} on Agave"]
 
 
+def refusals(history: History) -> Iterator[dict[str, Any]]:
+    """The calls that are refused without a history; then every body with its status and answer."""
+    for method, params in calls():
+        try:
+            answer = None if method == "requestAirdrop" else answered(history, method, params)
+        except (KeyError, StopIteration):
+            continue  # it is about something of the history
+        if answer is not None and "error" in answer:
+            yield {"method": method, "params": params, "answer": answer}
+    for body in BODIES:
+        status, _, found = history.rpc.post(body)
+        yield {"body": body, "status": status, "answer": found}
+
+
 def main() -> None:
     """Record a validator's answers."""
-    url, secret, path = sys.argv[1:4]
-    history = History(url, Keypair.from_seed(bytes.fromhex(secret)))
+    url, path, *secret = sys.argv[1:]
+    history = History(url, Keypair.from_seed(bytes.fromhex(secret[0])) if secret else None)
     with Path(path).open("w") as file:
-        for line in answers(history):
+        for line in answers(history) if secret else refusals(history):
             file.write(json.dumps(line) + "\n")
             file.flush()
 

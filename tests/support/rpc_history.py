@@ -115,16 +115,17 @@ class Rpc:
 
 
 class History:
-    """The history, made once on the validator at a URL; `payer` has lamports there."""
+    """The history, made once on the validator at a URL, where `payer` has lamports; None makes none."""
 
-    def __init__(self, url: str, payer: Keypair) -> None:
+    def __init__(self, url: str, payer: Keypair | None) -> None:
         self.rpc = Rpc(url)
-        self.payer = payer
         self.signatures: dict[str, str] = {}
         self.slots: dict[str, int] = {}
         self._names: dict[str, str] = {}
         self._made: dict[str, str] = {}
-        self._begin()
+        if payer is None:
+            return
+        self._begin(payer)
         self._tokens()
         self._failures()
         self._versions()
@@ -132,8 +133,8 @@ class History:
 
     # The steps
 
-    def _begin(self) -> None:
-        self.land("fund", [pay(self.payer, ALICE.pubkey(), 100 * SOL)], self.payer)
+    def _begin(self, payer: Keypair) -> None:
+        self.land("fund", [pay(payer, ALICE.pubkey(), 100 * SOL)], payer)
         self._seen("airdrop", self.rpc.result("requestAirdrop", str(BOB.pubkey()), 2 * SOL))
         self.land("transfer", [pay(ALICE, CAROL.pubkey(), SOL)], ALICE)
         self.land("few", [pay(ALICE, FEW.pubkey(), 1_000_000)], ALICE)

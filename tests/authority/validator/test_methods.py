@@ -800,6 +800,19 @@ class TestWhatAnExplorerShows:
         error = call("simulateTransaction", transaction, {"encoding": "base64", "accounts": accounts})["error"]
         assert (error["code"], error["message"]) == (-32602, "Too many accounts provided; max 3")
 
+    def test_one_that_nobody_can_pay_for(self, run: Run, call: Any) -> None:
+        poor = Keypair()
+
+        async def work(client: AsyncClient) -> VersionedTransaction:
+            return await signed(client, poor, [pay(poor, MEMO, 7)])
+
+        transaction = encoded(run(work))
+        config = {"encoding": "base64", "innerInstructions": True}
+        value = call("simulateTransaction", transaction, config)["result"]["value"]
+        assert (value["err"], value["fee"], value["innerInstructions"]) == ("AccountNotFound", None, None)
+        error = call("sendTransaction", transaction, {"encoding": "base64"})["error"]
+        assert (error["code"], error["data"]["err"], error["data"]["fee"]) == (-32002, "AccountNotFound", None)
+
 
 class TestBlocks:
     def test_a_block_holds_its_transactions(self, run: Run, call: Any, payer: Keypair) -> None:
