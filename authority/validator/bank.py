@@ -50,6 +50,9 @@ SLOT_HASHES_COUNT = 512
 _KEPT_TABLES = 256
 _LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 
+_NOTHING_PAID = ("AccountNotFound", "InsufficientFundsForFee", "InvalidAccountForFee")
+"""Errors of a transaction whose payer cannot pay for it: it is not run, and has no fee."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -106,7 +109,7 @@ class _Table:
 class Outcome:
     """What running a transaction gave. `error` is JSON, None where it succeeded; balances are by account index.
 
-    `fee` is None where the transaction was refused before it ran, the balances where it was not even looked at.
+    `fee` is None where the transaction was refused before it was paid for, the balances where it was not looked at.
     """
 
     error: Any
@@ -601,7 +604,7 @@ class Bank:
             error=error,
             logs=meta.logs(),
             units=meta.compute_units_consumed(),
-            fee=meta.fee(),
+            fee=None if error in _NOTHING_PAID else meta.fee(),
             return_data=(returned.program_id, bytes(returned.data)) if returned.data else None,
             inner_instructions=[
                 {

@@ -17,8 +17,13 @@ from solders.transaction import VersionedTransaction
 
 from authority.validator import base58, instructions, tokens
 from authority.validator.errors import INVALID_REQUEST, UNSUPPORTED_TRANSACTION_VERSION, RpcError, invalid_params
-from authority.validator.genesis import PROGRAM_DATA_HEADER_SIZE, UPGRADEABLE_LOADER
+from authority.validator.genesis import PROGRAM_DATA_HEADER_SIZE, SYSTEM_PROGRAM, UPGRADEABLE_LOADER
 from authority.validator.ledger import Landed
+
+VERSION = "4.1.2"
+"""The Agave release whose runtime LiteSVM is built from (solders 0.29)."""
+VERSION_INFO = {"solana-core": VERSION, "feature-set": 0}
+"""What getVersion tells, at either door."""
 
 RENT_EPOCH = (1 << 64) - 1
 """What every account's rentEpoch is: rent is no longer collected."""
@@ -26,6 +31,7 @@ RENT_EPOCH = (1 << 64) - 1
 ACCOUNT_ENCODINGS = ("binary", "base58", "base64", "base64+zstd", "jsonParsed")
 TRANSACTION_ENCODINGS = ("binary", "base58", "base64", "json", "jsonParsed")
 MAX_BASE58_SIZE = 128
+NONCE_SIZE = 80
 
 _ACCOUNTS_META = (
     "err",
@@ -109,10 +115,14 @@ def parsed_account(
             parsed = tokens.parsed_token_account(held, mint_of.decimals)
         elif its_mint is not None:
             parsed = tokens.parsed_mint(its_mint)
+        else:
+            parsed = tokens.parsed_multisig(found)
     elif found.owner == UPGRADEABLE_LOADER:
         program, parsed = "bpf-upgradeable-loader", _parsed_loader_account(bytes(found.data))
     elif found.owner == instructions.LOOKUP_TABLE_PROGRAM:
         program, parsed = "address-lookup-table", _parsed_lookup_table(bytes(found.data))
+    elif found.owner == SYSTEM_PROGRAM and len(found.data) == NONCE_SIZE:
+        program, parsed = "nonce", _parsed_nonce(bytes(found.data))
     elif address in _SYSVARS:
         program, parsed = "sysvar", _parsed_sysvar(address, bytes(found.data))
     if program is None or parsed is None:
@@ -150,6 +160,19 @@ def _parsed_lookup_table(data: bytes) -> dict[str, Any] | None:
     if table.meta.authority is not None:
         info["authority"] = str(table.meta.authority)
     return {"type": "lookupTable", "info": info}
+
+
+def _parsed_nonce(data: bytes) -> dict[str, Any] | None:
+    """A nonce account: version, state (1: initialized), authority, nonce, and the fee that it was stored at."""
+    _, state, authority, nonce, lamports = struct.unpack("<II32s32sQ", data)
+    if state != 1:
+        return None
+    info = {
+        "authority": str(Pubkey.from_bytes(authority)),
+        "blockhash": str(Hash.from_bytes(nonce)),
+        "feeCalculator": {"lamportsPerSignature": str(lamports)},
+    }
+    return {"type": "initialized", "info": info}
 
 
 def _parsed_sysvar(address: Pubkey, data: bytes) -> dict[str, Any] | None:
@@ -258,7 +281,9 @@ def transaction_with_meta(landed: Landed, encoding: str, max_version: int | None
             f"Transaction version ({its_version}) is not supported by the requesting client. Please try the request "
             f'again with the following configuration parameter: "maxSupportedTransactionVersion": {its_version}',
         )
-    meta = landed.meta
+    meta = {**landed.meta}
+    for name in ("preTokenBalances", "postTokenBalances"):
+        meta[name] = [tokens.stored(balance) for balance in meta[name]]
     if encoding == "jsonParsed":
         keys = [*(str(key) for key in parsed.message.account_keys)]
         loaded = meta["loadedAddresses"]

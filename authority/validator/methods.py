@@ -27,6 +27,7 @@ from solders.message import Message, MessageV0, from_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
+from solders.token.state import Mint
 from solders.transaction import VersionedTransaction
 
 from authority.validator import encoding, filters, instructions, tokens
@@ -39,9 +40,11 @@ from authority.validator.bank import (
     UnsoundTransactionError,
     parse_transaction,
 )
+from authority.validator.encoding import VERSION
 from authority.validator.errors import (
     BLOCK_NOT_AVAILABLE,
     INTERNAL_ERROR,
+    INVALID_REQUEST,
     METHOD_NOT_FOUND,
     MIN_CONTEXT_SLOT_NOT_REACHED,
     NO_SNAPSHOT,
@@ -55,14 +58,14 @@ from authority.validator.errors import (
 from authority.validator.params import Config, Params, address, integer, signature
 from authority.validator.slots import SLOTS_PER_EPOCH
 
-VERSION = "4.1.2"
-"""The Agave release whose runtime LiteSVM is built from (solders 0.29)."""
-
 MAX_ACCOUNTS = 100
 MAX_STATUSES = 256
 MAX_SIGNATURES = 1_000
 MAX_BLOCKS = 500_000
 MAX_SAMPLES = 720
+MAX_LEADERS = 5_000
+MAX_LARGEST = 20
+MAX_ACCOUNT_SIZE = 10 * 1024 * 1024
 MAX_AIRDROP = 1_000_000 * 1_000_000_000
 
 _log = logging.getLogger(__name__)
@@ -78,7 +81,7 @@ class Methods:
         self._airdrop_count = 0
         self._calls: dict[str, tuple[Callable[[Params], Any], int]] = {
             "getHealth": (self._health, 0),
-            "getVersion": (lambda _: {"solana-core": VERSION, "feature-set": 0}, 0),
+            "getVersion": (lambda _: encoding.VERSION_INFO, 0),
             "getIdentity": (lambda _: {"identity": str(bank.identity)}, 0),
             "getGenesisHash": (lambda _: str(bank.hashes.genesis_hash()), 0),
             "getClusterNodes": (self._cluster_nodes, 0),
@@ -178,10 +181,15 @@ class Methods:
             )
         return config
 
-    def _check_history(self, config: Config) -> Config:
-        """As `_check`, for calls about what has landed: clusters answer those from `confirmed` on."""
+    @staticmethod
+    def _at_least_confirmed(config: Config) -> None:
+        """Read the commitment of a call about what has landed: clusters answer those from `confirmed` on."""
         if config.commitment() == "processed":
             raise invalid_params("Method does not support commitment below `confirmed`")
+
+    def _check_history(self, config: Config) -> Config:
+        """As `_check`, for calls about what has landed."""
+        self._at_least_confirmed(config)
         return self._check(config)
 
     def _encoded(self, key: Pubkey, account: Account | None, config: Config, default: str = "binary") -> Any:
@@ -236,11 +244,12 @@ class Methods:
 
     def _slot_leaders(self, params: Params) -> list[str]:
         params.integer(0, "the start slot")
-        return [str(self._bank.identity)] * params.integer(1, "the limit", 1, 5_000)
+        return [str(self._bank.identity)] * _limit(params.integer(1, "the limit"), MAX_LEADERS)
 
     def _leader_schedule(self, params: Params) -> Any:
         slot = params.get(0)
-        config = self._check(params.config(0 if isinstance(slot, dict) else 1))
+        config = params.config(0 if isinstance(slot, dict) else 1)
+        config.commitment()
         current = self._bank.advance() // SLOTS_PER_EPOCH
         epoch = current if slot is None or isinstance(slot, dict) else integer(slot, "the slot") // SLOTS_PER_EPOCH
         if epoch > current + 1:
@@ -290,17 +299,21 @@ class Methods:
         return self._with_context(0)
 
     def _vote_accounts(self, params: Params) -> dict[str, list[Any]]:
-        self._check(params.config(0))
+        config = params.config(0)
+        config.commitment()
+        config.flag("keepUnstakedDelinquents")
+        if config.get("votePubkey") is not None:
+            address(str(config.get("votePubkey")))
         return {"current": [], "delinquent": []}
 
     @staticmethod
     def _performance_samples(params: Params) -> list[Any]:
         if params.get(0) is not None:
-            params.integer(0, "the limit", 0, MAX_SAMPLES)
+            _limit(params.integer(0, "the limit"), MAX_SAMPLES)
         return []
 
     def _inflation_governor(self, params: Params) -> dict[str, float]:
-        self._check(params.config(0))
+        params.config(0).commitment()
         return dict.fromkeys(("initial", "terminal", "taper", "foundation", "foundationTerm"), 0.0)
 
     # Blockhashes and fees
@@ -343,8 +356,11 @@ class Methods:
         return [{"slot": number, "prioritizationFee": 0} for number in range(max(0, slot - 149), slot + 1)]
 
     def _minimum_balance(self, params: Params) -> int:
-        self._check(params.config(1))
-        return self._bank.minimum_balance(params.integer(0, "the size", 0, 10 * 1024 * 1024))
+        params.config(1).commitment()
+        size = params.integer(0, "the size")
+        if size > MAX_ACCOUNT_SIZE:
+            raise RpcError(INVALID_REQUEST, "Invalid request")
+        return self._bank.minimum_balance(size)
 
     # Accounts
 
@@ -370,20 +386,37 @@ class Methods:
         config = self._check(params.config(1))
         wanted = filters.parsed(config.get("filters"))
         self._check_format(config)
-        found = [
-            {"pubkey": str(key), "account": self._encoded(key, account, config)}
-            for key, account in sorted(self._bank.program_accounts(program), key=lambda item: bytes(item[0]))
-            if filters.passes(account, wanted)
-        ]
+        chosen = ((key, account) for key, account in self._accounts_of(program) if filters.passes(account, wanted))
+        found = self._keyed(program, chosen, config)
         return self._with_context(found) if config.flag("withContext") else found
 
+    def _accounts_of(self, program: Pubkey) -> Iterable[tuple[Pubkey, Account]]:
+        return sorted(self._bank.program_accounts(program), key=lambda item: bytes(item[0]))
+
+    def _keyed(
+        self, program: Pubkey, accounts: Iterable[tuple[Pubkey, Account]], config: Config
+    ) -> list[dict[str, Any]]:
+        """A program's accounts with their addresses; parsed ones of tokens only where they could be parsed."""
+        parsed = program in tokens.PROGRAM_LABELS and self._check_format(config)[0] == "jsonParsed"
+        found = [{"pubkey": str(key), "account": self._encoded(key, account, config)} for key, account in accounts]
+        return [each for each in found if not parsed or isinstance(each["account"]["data"], dict)]
+
     def _largest_accounts(self, params: Params) -> Any:
-        self._check(params.config(0))
-        largest = self._bank.ledger.largest(20)
-        return self._with_context([{"address": str(key), "lamports": lamports} for key, lamports in largest])
+        config = params.config(0)
+        config.commitment()
+        wanted = config.choice("filter", ("circulating", "nonCirculating"), "")
+        held_back = self._bank.faucet.pubkey()
+        largest = [
+            {"address": str(key), "lamports": lamports}
+            for key, lamports in self._bank.ledger.largest(MAX_LARGEST + 1)
+            if not wanted or (key == held_back) == (wanted == "nonCirculating")
+        ]
+        return self._with_context(largest[:MAX_LARGEST])
 
     def _supply(self, params: Params) -> Any:
-        self._check(params.config(0))
+        config = params.config(0)
+        config.commitment()
+        without_list = config.flag("excludeNonCirculatingAccountsList")
         total = self._bank.ledger.total_lamports()
         faucet = self._bank.account(self._bank.faucet.pubkey())
         held_back = 0 if faucet is None else faucet.lamports
@@ -392,7 +425,7 @@ class Methods:
                 "total": total,
                 "circulating": total - held_back,
                 "nonCirculating": held_back,
-                "nonCirculatingAccounts": [str(self._bank.faucet.pubkey())],
+                "nonCirculatingAccounts": [] if without_list else [str(self._bank.faucet.pubkey())],
             }
         )
 
@@ -404,9 +437,17 @@ class Methods:
             raise invalid_params(f"Invalid param: could not find {kind}")
         return account
 
+    def _mint(self, key: Pubkey) -> tuple[Account, Mint]:
+        """The account of a mint that is asked for, and the mint in it."""
+        account = self._existing(key, "mint")
+        found = tokens.mint(account)
+        if found is None:
+            raise invalid_params("Invalid param: Token mint could not be unpacked")
+        return account, found
+
     def _token_account_balance(self, params: Params) -> Any:
         key = params.address(0)
-        self._check(params.config(1))
+        params.config(1).commitment()
         held = tokens.token_account(self._existing(key, "account"))
         found = None if held is None else tokens.mint(self._bank.account(held.mint))
         if held is None or found is None:
@@ -415,64 +456,66 @@ class Methods:
 
     def _token_supply(self, params: Params) -> Any:
         key = params.address(0)
-        self._check(params.config(1))
-        found = tokens.mint(self._existing(key, "account"))
-        if found is None:
+        params.config(1).commitment()
+        account = self._existing(key, "account")
+        if account.owner not in tokens.PROGRAM_LABELS:
             raise invalid_params("Invalid param: not a Token mint")
+        found = tokens.mint(account)
+        if found is None:
+            raise invalid_params("Invalid param: mint could not be unpacked")
         return self._with_context(tokens.amount(found.supply, found.decimals))
 
     def _token_accounts(self, params: Params, *, by_delegate: bool) -> Any:
         owner = params.address(0)
-        choice = params.config(1)
-        config = self._check(params.config(2))
+        config = params.config(2)
         wanted_mint = None
-        if choice.get("mint") is not None:
-            wanted_mint = address(str(choice.get("mint")))
-            mint_account = self._bank.account(wanted_mint)
-            if mint_account is None or tokens.mint(mint_account) is None:
-                raise invalid_params("Invalid param: could not find mint")
-            program = mint_account.owner
-        elif choice.get("programId") is not None:
-            program = address(str(choice.get("programId")))
-            if program not in tokens.PROGRAM_LABELS:
-                raise invalid_params("Invalid param: unrecognized Token program id")
-        else:
-            raise invalid_params("Invalid params: give a mint or a programId")
+        match params.get(1):
+            case {"mint": str(text), **rest} if not rest:
+                wanted_mint = address(text)
+                self._check(config)
+                program = self._mint(wanted_mint)[0].owner
+            case {"programId": str(text), **rest} if not rest:
+                program = address(text)
+                self._check(config)
+                if program not in tokens.PROGRAM_LABELS:
+                    raise invalid_params("Invalid param: unrecognized Token program id")
+            case _:
+                raise invalid_params("Invalid params: give a mint or a programId")
+        self._check_format(config)
         found = []
-        for key, account in self._token_accounts_of(program):
+        for key, account in self._accounts_of(program):
             held = tokens.token_account(account)
             if held is None or (wanted_mint is not None and held.mint != wanted_mint):
                 continue
             if (held.delegate if by_delegate else held.owner) == owner:
-                found.append({"pubkey": str(key), "account": self._encoded(key, account, config)})
-        return self._with_context(found)
-
-    def _token_accounts_of(self, program: Pubkey) -> Iterable[tuple[Pubkey, Account]]:
-        return sorted(self._bank.program_accounts(program), key=lambda item: bytes(item[0]))
+                found.append((key, account))
+        return self._with_context(self._keyed(program, found, config))
 
     def _token_largest_accounts(self, params: Params) -> Any:
         key = params.address(0)
-        self._check(params.config(1))
-        mint_account = self._existing(key, "mint")
-        found = tokens.mint(mint_account)
-        if found is None:
-            raise invalid_params("Invalid param: not a Token mint")
+        params.config(1).commitment()
+        mint_account, found = self._mint(key)
         holders = [
-            (held.amount, str(holder))
-            for holder, account in self._token_accounts_of(mint_account.owner)
+            (held.amount, bytes(holder))
+            for holder, account in self._accounts_of(mint_account.owner)
             if (held := tokens.token_account(account)) is not None and held.mint == key
         ]
-        holders.sort(key=lambda item: (-item[0], item[1]))
+        holders.sort(reverse=True)
         return self._with_context(
-            [{"address": holder, **tokens.amount(units, found.decimals)} for units, holder in holders[:20]]
+            [
+                {"address": str(Pubkey.from_bytes(holder)), **tokens.amount(units, found.decimals)}
+                for units, holder in holders[:20]
+            ]
         )
 
     # Transactions
 
     def _parsed(self, params: Params, config: Config) -> VersionedTransaction:
         text = params.text(0, "the transaction")
-        name = config.choice("encoding", ("base58", "base64"), "base58")
-        raw = encoding.decode_transaction(text, name)
+        name = config.choice("encoding", encoding.TRANSACTION_ENCODINGS, "base58")
+        if name in ("json", "jsonParsed"):
+            raise invalid_params(f"unsupported encoding: {name}. Supported encodings: base58, base64")
+        raw = encoding.decode_transaction(text, "base64" if name == "base64" else "base58")
         try:
             transaction = parse_transaction(raw)
             self._bank.loaded_addresses(transaction)
@@ -585,7 +628,7 @@ class Methods:
         if _budget_unsound(transaction, outcome.error):
             raise _unsound(outcome.error)
         result = self._simulated(outcome)
-        if config.flag("innerInstructions"):
+        if config.flag("innerInstructions") and outcome.fee is not None:
             result["innerInstructions"] = outcome.inner_instructions
         if replace:
             blockhash, last = self._bank.latest_blockhash()
@@ -604,7 +647,7 @@ class Methods:
             raise RpcError(INTERNAL_ERROR, "this validator gives no airdrops: start it with --airdrop")
         recipient = params.address(0)
         lamports = params.integer(1, "lamports", 1, MAX_AIRDROP)
-        self._check(params.config(2))
+        params.config(2).commitment()
         faucet = self._bank.faucet
         blockhash, _ = self._bank.latest_blockhash()
         # The limit differs from one airdrop to the next, so that two alike in one slot are two transactions.
@@ -638,7 +681,8 @@ class Methods:
     def _signatures_for_address(self, params: Params) -> list[Any]:
         key = params.address(0)
         config = self._check_history(params.config(1))
-        limit = config.integer("limit", 1, MAX_SIGNATURES) or MAX_SIGNATURES
+        asked = config.integer("limit")
+        limit = MAX_SIGNATURES if asked is None else _limit(asked, MAX_SIGNATURES, 1)
         before, until = self._bound(config, "before"), self._bound(config, "until")
         if before is None and config.get("before") is not None:
             return []
@@ -664,7 +708,7 @@ class Methods:
         wanted = params.signature(0)
         config = _encoding_config(params, 1)
         name = config.choice("encoding", encoding.TRANSACTION_ENCODINGS, "json")
-        self._check_history(config)
+        self._at_least_confirmed(config)
         landed = self._bank.ledger.landed(bytes(wanted))
         if landed is None:
             return None
@@ -688,7 +732,7 @@ class Methods:
         name = config.choice("encoding", encoding.TRANSACTION_ENCODINGS, "json")
         details = config.choice("transactionDetails", ("full", "accounts", "signatures", "none"), "full")
         max_version = config.integer("maxSupportedTransactionVersion", 0, 255)
-        self._check_history(config)
+        self._at_least_confirmed(config)
         self._check_block(slot)
         parent = max(0, slot - 1)
         block: dict[str, Any] = {
@@ -724,8 +768,10 @@ class Methods:
 
     def _blocks_with_limit(self, params: Params) -> list[int]:
         start = params.integer(0, "the start slot")
-        limit = params.integer(1, "the limit", 0, MAX_BLOCKS)
+        limit = params.integer(1, "the limit")
         self._check_history(params.config(2))
+        if limit > MAX_BLOCKS:
+            raise invalid_params(f"Limit too large; max {MAX_BLOCKS}")
         return list(range(start, min(start + limit, self._whole_slot() + 1)))
 
     def _block_commitment(self, params: Params) -> dict[str, Any]:
@@ -734,7 +780,8 @@ class Methods:
 
     def _block_production(self, params: Params) -> Any:
         """Every slot of the range has its block, all by this validator."""
-        config = self._check(params.config(0))
+        config = params.config(0)
+        config.commitment()
         last = self._whole_slot()
         first = last - last % SLOTS_PER_EPOCH
         wanted = config.get("range")
@@ -760,6 +807,13 @@ class Methods:
 
     def _block_time(self, params: Params) -> int:
         return self._bank.block_time(self._check_block(params.integer(0, "the slot")))
+
+
+def _limit(asked: int, most: int, least: int = 0) -> int:
+    """How many of something a client asked for, else -32602."""
+    if not least <= asked <= most:
+        raise invalid_params(f"Invalid limit; max {most}")
+    return asked
 
 
 def _unsound(error: Any) -> RpcError:

@@ -9,7 +9,7 @@ from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from authority.validator.errors import invalid_params
+from authority.validator.errors import RpcError, invalid_params
 
 COMMITMENTS = ("processed", "confirmed", "finalized")
 # Names from before commitment levels were renamed; old clients still send them.
@@ -59,11 +59,9 @@ class Config:
     def commitment(self) -> str:
         """The commitment level; `finalized` where none is asked for."""
         value = self.get("commitment")
-        return (
-            self.choice("commitment", COMMITMENTS, "finalized")
-            if value not in _OLD_COMMITMENTS
-            else _OLD_COMMITMENTS[value]
-        )
+        if isinstance(value, str) and value in _OLD_COMMITMENTS:
+            return _OLD_COMMITMENTS[value]
+        return self.choice("commitment", COMMITMENTS, "finalized")
 
     def data_slice(self) -> tuple[int, int] | None:
         """Offset and length, or None."""
@@ -120,7 +118,7 @@ class Params:
         try:
             return Hash.from_string(self.text(index, "the blockhash"))
         except ParseHashError as error:
-            raise invalid_params(f"Invalid param: {error}") from error
+            raise _misread(error) from error
 
     def config(self, index: int) -> Config:
         """The configuration object; empty where it is absent."""
@@ -144,7 +142,7 @@ def address(text: str) -> Pubkey:
     try:
         return Pubkey.from_string(text)
     except ValueError as error:
-        raise invalid_params(f"Invalid param: {text[:60]!r} is not an address: {error}") from error
+        raise _misread(error) from error
 
 
 def signature(text: str) -> Signature:
@@ -152,4 +150,9 @@ def signature(text: str) -> Signature:
     try:
         return Signature.from_string(text)
     except ValueError as error:
-        raise invalid_params(f"Invalid param: {text[:100]!r} is not a signature: {error}") from error
+        raise _misread(error) from error
+
+
+def _misread(error: Exception) -> RpcError:
+    """-32602 in the words that clients know: WrongSize, or Invalid for what is not base58 at all."""
+    return invalid_params(f"Invalid param: {'WrongSize' if 'wrong size' in str(error) else 'Invalid'}")

@@ -38,6 +38,7 @@ MAX_SUBSCRIPTIONS = 1_000
 MAX_SLOTS_TOLD = 32
 """After a pause, such as a large batch, slots are told one by one up to so many; older ones are left out."""
 
+_OF_SLOTS = ("slot", "root", "slotsUpdates")
 _TOO_LARGE = "error: data too large for bs58 encoding"
 _NO_ACCOUNT = Account(0, b"", Pubkey.default())
 _IDLE_SECONDS = 3_600.0
@@ -101,6 +102,7 @@ class Notifier:
             "logs": (_logs, 2),
             "signature": (_signature, 2),
             "slot": (lambda _: Wanted("slot", ()), 0),
+            "slotsUpdates": (lambda _: Wanted("slotsUpdates", ()), 0),
             "root": (lambda _: Wanted("root", ()), 0),
         }
 
@@ -154,7 +156,7 @@ class Notifier:
         return self._bank.seconds_to_next_slot() if self._wants_slots() else _IDLE_SECONDS
 
     def _wants_slots(self) -> bool:
-        return bool(self._by_topic["slot"] or self._by_topic["root"])
+        return any(self._by_topic[kind] for kind in _OF_SLOTS)
 
     @staticmethod
     def _safely(act: Callable[[], None]) -> None:
@@ -179,6 +181,9 @@ class Notifier:
 
     def call(self, listener: Listener, after: list[Callable[[], None]], method: str, values: list[Any]) -> Any:
         """The result of one call of a connection, or RpcError; what is to be told after the answer goes to `after`."""
+        if method == "getVersion":
+            Params(values, 0)
+            return encoding.VERSION_INFO
         kind = method.removesuffix("Unsubscribe")
         if kind != method and kind in self._kinds:
             return self._unsubscribe(listener, Params(values, 1).get(0))
@@ -220,7 +225,7 @@ class Notifier:
         subscription = _Subscription(next(self._numbers), wanted)
         if not self._by_number:
             self._bank.follow(self._queue.put)
-        if wanted.kind in ("slot", "root") and not self._wants_slots():
+        if wanted.kind in _OF_SLOTS and not self._wants_slots():
             self._slot_told = self._bank.advance()
         self._by_number[subscription.number] = self._by_wanted[wanted] = subscription
         self._by_topic[wanted.kind].setdefault(wanted.topic, []).append(subscription)
@@ -268,7 +273,30 @@ class Notifier:
                 subscription.tell({"slot": slot, "parent": slot - 1, "root": slot - 1})
             for subscription in self._interested("root", None):
                 subscription.tell(slot - 1)
+            self._tell_updates(slot)
         self._slot_told = newest
+
+    def _tell_updates(self, slot: int) -> None:
+        """What became of the slot before, which is whole, and that this one has begun."""
+        subscriptions = self._interested("slotsUpdates", None)
+        if not subscriptions:
+            return
+        with self._bank.lock:
+            whole = slot - 1
+            landed = self._bank.ledger.landed_in(whole)
+            succeeded = sum(item.meta["err"] is None for item in landed)
+            times = {number: self._bank.block_time(number) * 1000 for number in (whole, slot)}
+        stats = {
+            "numTransactionEntries": len(landed),
+            "numSuccessfulTransactions": succeeded,
+            "numFailedTransactions": len(landed) - succeeded,
+            "maxTransactionsPerEntry": min(len(landed), 1),
+        }
+        for subscription in subscriptions:
+            subscription.tell({"slot": whole, "timestamp": times[whole], "stats": stats, "type": "frozen"})
+            subscription.tell({"slot": slot, "timestamp": times[slot], "parent": whole, "type": "createdBank"})
+            for kind in ("optimisticConfirmation", "root"):
+                subscription.tell({"slot": whole, "timestamp": times[whole], "type": kind})
 
     def _tell(self, landings: Sequence[Landing]) -> None:
         """Tell of what landed in one slot: each transaction by itself, of each account how it is after them all."""

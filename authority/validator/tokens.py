@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -21,10 +22,13 @@ NATIVE_MINT_DATA = bytes(44) + b"\x09\x01" + bytes(36)
 
 MINT_SIZE = 82
 ACCOUNT_SIZE = 165
+MULTISIG_SIZE = 355
 _KIND_OFFSET = (
     ACCOUNT_SIZE  # Token-2022 says after 165 bytes whether an extended account is a mint (1) or an account (2)
 )
 _STATE_OFFSET = 108
+_MOST_DIVIDED = 19
+"""Decimals up to which ten to their power is a u64."""
 _STATES = ("uninitialized", "initialized", "frozen")
 
 
@@ -64,12 +68,15 @@ def mint(account: Account | None) -> Mint | None:
 
 
 def amount(units: int, decimals: int) -> dict[str, Any]:
-    """A uiTokenAmount. Its uiAmount is a float because the RPC has it so; nothing of the project reads that."""
+    """A uiTokenAmount. Its uiAmount is a float because the RPC has it so, and null where it divides by more than a u64
+    holds; nothing of the project reads that.
+    """
     exact = Decimal(units).scaleb(-decimals)
     text = format(exact, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return {"amount": str(units), "decimals": decimals, "uiAmount": float(exact), "uiAmountString": text}
+    divided = float(units) / float(10**decimals) if decimals <= _MOST_DIVIDED else None
+    return {"amount": str(units), "decimals": decimals, "uiAmount": divided, "uiAmountString": text}
 
 
 def balances(
@@ -130,6 +137,31 @@ def parsed_mint(found: Mint) -> dict[str, Any]:
             "freezeAuthority": None if found.freeze_authority is None else str(found.freeze_authority),
         },
     }
+
+
+def parsed_multisig(account: Account) -> dict[str, Any] | None:
+    """A multisig as `jsonParsed` has it: m, n, whether it is initialized, eleven keys; None where it is none."""
+    data = bytes(account.data)
+    if account.owner not in PROGRAM_LABELS or len(data) != MULTISIG_SIZE or data[2] != 1:
+        return None
+    keys = [Pubkey.from_bytes(data[at : at + 32]) for at in range(3, MULTISIG_SIZE, 32)]
+    return {
+        "type": "multisig",
+        "info": {
+            "numRequiredSigners": data[0],
+            "numValidSigners": data[1],
+            "isInitialized": True,
+            "signers": [str(key) for key in keys if key != Pubkey.default()],
+        },
+    }
+
+
+def stored(balance: dict[str, Any]) -> dict[str, Any]:
+    """A token balance as it comes back from a ledger, where a uiAmount of nothing is null."""
+    shown = balance["uiTokenAmount"]
+    if shown["uiAmount"] is not None and shown["uiAmount"] <= sys.float_info.epsilon:
+        shown = {**shown, "uiAmount": None}
+    return {**balance, "uiTokenAmount": shown}
 
 
 def return_data(program: Pubkey, data: bytes) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def test_web3js_confirms_what_landed(url: str, run: Callable[..., Any]) -> None:
     assert "Custom" in answer["refused"]
     assert answer["slot"] > answer["root"] > 0
     assert answer["owned"] == "string"
+    assert answer["whole"] == 4
 
 
 @pytest.mark.finding("authority-06")

@@ -25,13 +25,20 @@ from solders.pubkey import Pubkey
 from solders.rpc import requests, responses
 from solders.rpc.config import RpcAccountInfoConfig
 from solders.signature import Signature
-from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
+from solders.system_program import (
+    CreateAccountParams,
+    InitializeNonceAccountParams,
+    TransferParams,
+    create_account,
+    initialize_nonce_account,
+    transfer,
+)
 from solders.transaction import Transaction, VersionedTransaction
 from solders.transaction_status import ParsedInstruction
 
-from authority.validator.encoding import zstd_stored
+from authority.validator import base58, tokens
+from authority.validator.encoding import VERSION, zstd_stored
 from authority.validator.errors import RpcError
-from authority.validator.methods import VERSION
 
 TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
@@ -236,8 +243,105 @@ class TestAccounts:
         clock = call("getAccountInfo", str(CLOCK), {"encoding": "jsonParsed"})["result"]["value"]["data"]
         assert clock["parsed"]["info"]["epoch"] == 0
 
+    def test_a_parsed_nonce_account(self, run: Run, call: Any, payer: Keypair) -> None:
+        nonce = Keypair()
+
+        async def work(client: AsyncClient) -> None:
+            rent = (await client.get_minimum_balance_for_rent_exemption(80)).value
+            create = CreateAccountParams(
+                from_pubkey=payer.pubkey(), to_pubkey=nonce.pubkey(), lamports=rent, space=80, owner=Pubkey.default()
+            )
+            begin = InitializeNonceAccountParams(nonce_pubkey=nonce.pubkey(), authority=payer.pubkey())
+            await send(client, payer, [create_account(create), initialize_nonce_account(begin)], nonce)
+
+        run(work)
+        data = call("getAccountInfo", str(nonce.pubkey()), {"encoding": "jsonParsed"})["result"]["value"]["data"]
+        assert (data["program"], data["space"], data["parsed"]["type"]) == ("nonce", 80, "initialized")
+        info = data["parsed"]["info"]
+        assert info["authority"] == str(payer.pubkey())
+        assert info["feeCalculator"] == {"lamportsPerSignature": "5000"}
+        assert len(base58.decode(info["blockhash"])) == 32
+
+    def test_an_account_with_room_for_a_nonce_is_none_yet(self, run: Run, call: Any, payer: Keypair) -> None:
+        empty = Keypair()
+
+        async def work(client: AsyncClient) -> None:
+            rent = (await client.get_minimum_balance_for_rent_exemption(80)).value
+            create = CreateAccountParams(
+                from_pubkey=payer.pubkey(), to_pubkey=empty.pubkey(), lamports=rent, space=80, owner=Pubkey.default()
+            )
+            await send(client, payer, [create_account(create)], empty)
+
+        run(work)
+        data = call("getAccountInfo", str(empty.pubkey()), {"encoding": "jsonParsed"})["result"]["value"]["data"]
+        assert data[1] == "base64"
+
 
 class TestTokens:
+    @pytest.mark.parametrize(
+        ("units", "decimals", "number", "text"),
+        [
+            (0, 3, 0.0, "0"),
+            (500, 0, 500.0, "500"),
+            (1_500, 3, 1.5, "1.5"),
+            (2**64 - 1, 9, float(2**64 - 1) / 1e9, "18446744073.709551615"),
+            (1, 19, 1e-19, "0.0000000000000000001"),
+            (1, 20, None, "0.00000000000000000001"),
+        ],
+    )
+    def test_amounts(self, units: int, decimals: int, number: float | None, text: str) -> None:
+        shown = {"amount": str(units), "decimals": decimals, "uiAmount": number, "uiAmountString": text}
+        assert tokens.amount(units, decimals) == shown
+
+    def test_nothing_in_a_landed_transaction(self, run: Run, call: Any, payer: Keypair) -> None:
+        async def work(client: AsyncClient) -> Pubkey:
+            return (await make_token(client, payer, Keypair().pubkey(), 0))[1]
+
+        (landed,) = call("getSignaturesForAddress", str(run(work)))["result"]
+        for encoding in ("json", "jsonParsed"):
+            config = {"encoding": encoding, "maxSupportedTransactionVersion": 0}
+            meta = call("getTransaction", landed["signature"], config)["result"]["meta"]
+            (held,) = meta["postTokenBalances"]
+            assert held["uiTokenAmount"] == {"amount": "0", "decimals": 3, "uiAmount": None, "uiAmountString": "0"}
+
+    def test_what_is_not_initialized_is_left_out_of_parsed_lists(self, run: Run, call: Any, payer: Keypair) -> None:
+        blank = Keypair()
+
+        async def work(client: AsyncClient) -> None:
+            rent = (await client.get_minimum_balance_for_rent_exemption(165)).value
+            create = CreateAccountParams(
+                from_pubkey=payer.pubkey(), to_pubkey=blank.pubkey(), lamports=rent, space=165, owner=TOKEN
+            )
+            await send(client, payer, [create_account(create)], blank)
+
+        run(work)
+        filters = [{"dataSize": 165}]
+        for encoding, expected in (("base64", [str(blank.pubkey())]), ("jsonParsed", [])):
+            found = call("getProgramAccounts", str(TOKEN), {"encoding": encoding, "filters": filters})["result"]
+            assert [each["pubkey"] for each in found] == expected
+
+    def test_a_parsed_multisig(self, run: Run, call: Any, payer: Keypair) -> None:
+        shared, signers = Keypair(), [Keypair().pubkey() for _ in range(3)]
+
+        async def work(client: AsyncClient) -> None:
+            rent = (await client.get_minimum_balance_for_rent_exemption(355)).value
+            create = CreateAccountParams(
+                from_pubkey=payer.pubkey(), to_pubkey=shared.pubkey(), lamports=rent, space=355, owner=TOKEN
+            )
+            metas = [AccountMeta(shared.pubkey(), is_signer=False, is_writable=True)]
+            metas += [AccountMeta(signer, is_signer=False, is_writable=False) for signer in signers]
+            await send(client, payer, [create_account(create), Instruction(TOKEN, bytes([19, 2]), metas)], shared)
+
+        run(work)
+        data = call("getAccountInfo", str(shared.pubkey()), {"encoding": "jsonParsed"})["result"]["value"]["data"]
+        info = {
+            "numRequiredSigners": 2,
+            "numValidSigners": 3,
+            "isInitialized": True,
+            "signers": [str(signer) for signer in signers],
+        }
+        assert data == {"program": "spl-token", "parsed": {"type": "multisig", "info": info}, "space": 355}
+
     def test_all_calls(self, run: Run, payer: Keypair) -> None:
         owner = Keypair().pubkey()
 
@@ -696,6 +800,19 @@ class TestWhatAnExplorerShows:
         error = call("simulateTransaction", transaction, {"encoding": "base64", "accounts": accounts})["error"]
         assert (error["code"], error["message"]) == (-32602, "Too many accounts provided; max 3")
 
+    def test_one_that_nobody_can_pay_for(self, run: Run, call: Any) -> None:
+        poor = Keypair()
+
+        async def work(client: AsyncClient) -> VersionedTransaction:
+            return await signed(client, poor, [pay(poor, MEMO, 7)])
+
+        transaction = encoded(run(work))
+        config = {"encoding": "base64", "innerInstructions": True}
+        value = call("simulateTransaction", transaction, config)["result"]["value"]
+        assert (value["err"], value["fee"], value["innerInstructions"]) == ("AccountNotFound", None, None)
+        error = call("sendTransaction", transaction, {"encoding": "base64"})["error"]
+        assert (error["code"], error["data"]["err"], error["data"]["fee"]) == (-32002, "AccountNotFound", None)
+
 
 class TestBlocks:
     def test_a_block_holds_its_transactions(self, run: Run, call: Any, payer: Keypair) -> None:
@@ -752,7 +869,7 @@ class TestParameters:
             ("getBlock", [True]),
             ("getBlock", [1.5]),
             ("getBlocks", [0, "x"]),
-            ("getMinimumBalanceForRentExemption", [10**12]),
+            ("getMinimumBalanceForRentExemption", [-1]),
             ("isBlockhashValid", ["nonsense"]),
             ("getFeeForMessage", ["nonsense"]),
             ("getTokenAccountsByOwner", [str(MEMO), {}]),
@@ -771,6 +888,79 @@ class TestParameters:
         error = call("getBalance", str(MEMO), {"minContextSlot": 10**12})["error"]
         assert (error["code"], error["message"]) == (-32016, "Minimum context slot has not been reached")
         assert error["data"]["contextSlot"] < 10**12
+
+    @pytest.mark.parametrize(
+        ("method", "params", "words"),
+        [
+            ("getBalance", ["short"], "Invalid param: WrongSize"),
+            ("getBalance", ["l" * 32], "Invalid param: Invalid"),
+            ("getTransaction", ["short"], "Invalid param: WrongSize"),
+            ("isBlockhashValid", ["short"], "Invalid param: WrongSize"),
+            ("getSignaturesForAddress", [str(MEMO), {"limit": 1_001}], "Invalid limit; max 1000"),
+            ("getSlotLeaders", [0, 5_001], "Invalid limit; max 5000"),
+            ("getRecentPerformanceSamples", [721], "Invalid limit; max 720"),
+            ("getBlocksWithLimit", [0, 500_001], "Limit too large; max 500000"),
+            ("getTokenSupply", [str(MEMO)], "Invalid param: not a Token mint"),
+            ("getTokenLargestAccounts", [str(MEMO)], "Invalid param: Token mint could not be unpacked"),
+            (
+                "getTokenAccountsByOwner",
+                [str(MEMO), {"mint": str(MEMO), "programId": str(TOKEN)}],
+                "Invalid params: give a mint or a programId",
+            ),
+            (
+                "sendTransaction",
+                ["AAAA", {"encoding": "json"}],
+                "unsupported encoding: json. Supported encodings: base58, base64",
+            ),
+        ],
+    )
+    def test_agaves_words_where_clients_look_for_them(
+        self, call: Any, method: str, params: list[Any], words: str
+    ) -> None:
+        assert call(method, *params)["error"] == {"code": -32602, "message": words}
+
+    def test_a_commitment_that_is_no_text(self, call: Any) -> None:
+        for value in ({}, [], 7):
+            assert call("getBalance", str(MEMO), {"commitment": value})["error"]["code"] == -32602
+
+    def test_more_data_than_an_account_can_have(self, call: Any) -> None:
+        assert "result" in call("getMinimumBalanceForRentExemption", 10_485_760)
+        error = call("getMinimumBalanceForRentExemption", 10_485_761)["error"]
+        assert error == {"code": -32600, "message": "Invalid request"}
+
+    def test_no_leaders_are_as_many_as_asked(self, call: Any) -> None:
+        assert call("getSlotLeaders", 0, 0)["result"] == []
+
+    def test_calls_that_know_no_context_slot(self, call: Any) -> None:
+        later = {"minContextSlot": 10**12}
+        for method, params in (
+            ("getMinimumBalanceForRentExemption", [1]),
+            ("getTransaction", [str(Signature.default())]),
+            ("getBlock", [0]),
+            ("getSupply", []),
+            ("getLargestAccounts", []),
+            ("getVoteAccounts", []),
+            ("getInflationGovernor", []),
+            ("getBlockProduction", []),
+        ):
+            assert "result" in call(method, *params, later), method
+
+    def test_whose_lamports_circulate(self, call: Any) -> None:
+        supply = call("getSupply")["result"]["value"]
+        (held_back,) = supply["nonCirculatingAccounts"]
+        short = call("getSupply", {"excludeNonCirculatingAccountsList": True})["result"]["value"]
+        assert short == {**supply, "nonCirculatingAccounts": []}
+        largest = {
+            wanted: [each["address"] for each in call("getLargestAccounts", {"filter": wanted})["result"]["value"]]
+            for wanted in ("circulating", "nonCirculating", None)
+        }
+        assert largest["nonCirculating"] == [held_back]
+        assert held_back in largest[None]
+        assert sorted([*largest["circulating"], held_back]) == sorted(largest[None])
+        assert call("getLargestAccounts", {"filter": "all"})["error"]["code"] == -32602
+
+    def test_a_voter_that_is_no_address(self, call: Any) -> None:
+        assert call("getVoteAccounts", {"votePubkey": "x"})["error"]["code"] == -32602
 
     def test_old_commitment_names(self, call: Any) -> None:
         assert "result" in call("getSlot", {"commitment": "recent"})

@@ -18,6 +18,7 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from authority.validator.bank import UnhealthyError
+from authority.validator.encoding import VERSION_INFO
 from authority.validator.subscriptions import MAX_SLOTS_TOLD, MAX_SUBSCRIPTIONS, Notifier
 
 PATIENCE = 60
@@ -212,6 +213,12 @@ class TestLogs:
         assert told[0][1]["logs"][0].startswith("Program 11111111111111111111111111111111 invoke")
 
 
+def test_the_version_is_told_here_too(client: Client) -> None:
+    assert client.call("getVersion") == VERSION_INFO
+    assert client.call("getVersion", 7) == -32602
+    assert client.call("getHealth") == -32601
+
+
 class TestSlots:
     def test_each_is_told(self, machine: Any, client: Client) -> None:
         before = machine.bank.advance()
@@ -225,6 +232,30 @@ class TestSlots:
             (slots, {"slot": before + 2, "parent": before + 1, "root": before + 1}),
             (roots, before + 1),
         ]
+
+    def test_what_becomes_of_each_is_told(self, machine: Any, client: Client) -> None:
+        before = machine.bank.advance()
+        number = client.call("slotsUpdatesSubscribe")
+        machine.bank.process(payment(machine, Keypair().pubkey(), 10**9))
+        machine.time.pass_slots(1)
+        notes = client.rest() + client.rest()
+        assert {(note["method"], note["params"]["subscription"]) for note in notes} == {
+            ("slotsUpdatesNotification", number)
+        }
+        times = {slot: machine.bank.block_time(slot) * 1000 for slot in (before, before + 1)}
+        stats = {
+            "numTransactionEntries": 1,
+            "numSuccessfulTransactions": 1,
+            "numFailedTransactions": 0,
+            "maxTransactionsPerEntry": 1,
+        }
+        assert [note["params"]["result"] for note in notes] == [
+            {"slot": before, "timestamp": times[before], "stats": stats, "type": "frozen"},
+            {"slot": before + 1, "timestamp": times[before + 1], "parent": before, "type": "createdBank"},
+            {"slot": before, "timestamp": times[before], "type": "optimisticConfirmation"},
+            {"slot": before, "timestamp": times[before], "type": "root"},
+        ]
+        assert client.call("slotsUpdatesUnsubscribe", number) is True
 
     def test_after_a_long_pause_the_newest_are_told(self, machine: Any, client: Client) -> None:
         client.call("slotSubscribe")
@@ -296,7 +327,7 @@ class TestRequests:
             lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
             max_leaves=6,
         )
-        kind = data.draw(st.sampled_from(["account", "program", "logs", "signature", "slot", "root"]))
+        kind = data.draw(st.sampled_from(["account", "program", "logs", "signature", "slot", "root", "slotsUpdates"]))
         params = data.draw(st.lists(value, max_size=3))
         answered = shared.call(kind + data.draw(st.sampled_from(["Subscribe", "Unsubscribe"])), *params)
         assert answered != -32603

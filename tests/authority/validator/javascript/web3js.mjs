@@ -17,6 +17,9 @@ const owned = new Promise((resolve) =>
 
 const slot = new Promise((resolve) => connection.onSlotChange((info) => resolve(info.slot)));
 const root = new Promise((resolve) => connection.onRootChange(resolve));
+const whole = new Promise((resolve) =>
+  connection.onSlotUpdate((update) => update.type === "frozen" && resolve(Object.keys(update.stats).length)),
+);
 await slot; // the subscriptions before it, which are asked for in this order, stand then
 
 const airdrop = await connection.requestAirdrop(payer.publicKey, 1e9);
@@ -41,6 +44,7 @@ const answer = {
   slot: await slot,
   root: await root,
   owned: typeof (await owned),
+  whole: await whole,
 };
 console.log(JSON.stringify(answer));
 process.exit(0);
