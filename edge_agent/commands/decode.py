@@ -48,6 +48,9 @@ _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 _LITERAL = re.compile(r"""(?<!\w)b'(?:[^'\\]|\\.)*'|(?<!\w)b"(?:[^"\\]|\\.)*\"""")
 _RECEIVED = re.compile(r'<<<[ \t]*"((?:[^"\\]|\\.)*)"')
 """What ESPHome's `uart_debug` shows of a line that it reads as text."""
+_CHUNK = re.compile(r"\n?^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ DEBUG [^\n]*? received data: ?", re.MULTILINE)
+"""How Home Assistant's DSMR reader logs what came: in pieces, which end anywhere."""
+_QUOTE = re.compile(r"^> ?", re.MULTILINE)
 _NUMBERS_ALONE = re.compile(r"[\s\d,;]+")
 _NUMBERS = re.compile(r"(?<![\w.:-])-?\d{1,3}(?:(?:\s*,\s*|\s+)-?\d{1,3})*(?![\w.:-])")
 _LIST = re.compile(r"[\[({][\s\d,-]*[\])}]")
@@ -104,6 +107,13 @@ def telegram_bytes(data: bytes) -> bytes:
     text = _text(_COLOURS.sub(b"", data))
     if text is None:
         return data
+    if _QUOTE.match(text):
+        text = _QUOTE.sub("", text)
+        data = text.encode()
+    piece = _CHUNK.search(text)
+    if piece is not None:
+        text = _CHUNK.sub("", text[piece.start() :])
+        data = text.encode()
     spoken = _as_a_program_prints(text)
     if spoken:
         return spoken
@@ -126,7 +136,7 @@ def telegram_bytes(data: bytes) -> bytes:
             raise DecodeError("odd_hex", f"{len(digits)} hex digits do not make whole bytes: one is missing", None)
         return bytes.fromhex(digits) if digits else data
     for lines in (bare, text):
-        found = _log(lines)
+        found = _log(lines.replace("**", " "))  # bold marks of Markdown, as people post what they found in it
         if len(found) >= _SHORTEST_LOG:
             return found
     if "(" in text and "!" in text:

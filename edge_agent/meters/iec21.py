@@ -176,6 +176,9 @@ class ModeCDriver:
             raise WrongMeterError(f"the meter says that it is {name!r}, the map {self.map.logical_device_name!r}")
         if int(self._now()) // period * period != boundary:
             return []  # the next boundary passed while the meter was read out
+        for error in found.errors:
+            if error.code == "doubled_line":
+                raise BadAnswerError(str(error), error.code)
         registers = {
             register: register_wh(register, source, self.map.ratio, found.values)
             for register, source in self.map.registers.items()

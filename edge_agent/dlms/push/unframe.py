@@ -251,6 +251,8 @@ def has_noise(data: bytes, link: str) -> bool:
         if line < 0:
             return False
         position = line + 1
+        if data[position : position + 1] == b"\x03":
+            position += 2  # a read-out's end and its block check
     return False
 
 
