@@ -271,8 +271,14 @@ def _what_is_wrong(covered: bytes, check: bytes) -> str | None:
         return f"{check[:8]!r} is not a CRC"
     if crc16(covered) == stated or checksum(covered) == stated:
         return None
-    # A capture that lost its carriage returns, or doubled them, still tells what the meter sent.
-    for ending, is_so in ((b"\n", b"\r" not in covered), (b"\r\r\n", b"\r\r\n" in covered)):
+    # A capture whose ends of lines a terminal changed still tells what the meter sent.
+    unreturned = b"\r" not in covered
+    for ending, is_so in (
+        (b"\n", unreturned),
+        (b"\n\n", unreturned),
+        (b"\r\r\n", b"\r\r\n" in covered),
+        (b"\r", b"\n" not in covered),
+    ):
         if is_so and stated in (crc16(covered.replace(ending, b"\r\n")), checksum(covered.replace(ending, b"\r\n"))):
             return None
     return "the telegram's CRC is wrong"

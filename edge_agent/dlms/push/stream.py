@@ -169,7 +169,8 @@ def _p1_ends(data: bytes) -> list[int]:
         line = data.find(b"\n", mark, mark + MAX_CHECK) if mark >= 0 else -1
         if line < 0:
             return ends
-        end = line + 1
+        following = data.find(b"/", mark, line)  # telegrams that run together without an end of line
+        end = line + 1 if following < 0 else following
         if data.find(b"\x02", start, mark) >= 0:  # a read-out: ETX and its block check follow
             end += 2
             if end > len(data):

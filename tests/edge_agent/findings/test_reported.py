@@ -381,11 +381,27 @@ def test_energies_that_stand_twice():
     telegrams(write_telegram("ISK5\\2M550T", [*lines[:2], lines[1]]))  # the same once more
 
 
-@pytest.mark.parametrize("ending", [b"\n", b"\r\r\n"])
+@pytest.mark.parametrize("ending", [b"\n", b"\n\n", b"\r\r\n", b"\r"])
 def test_captures_whose_ends_of_lines_were_changed(ending):
     sent = write_telegram("ISK5\\2M550T", ["0-0:96.1.1(17)", "1-0:1.8.1(000001.000*kWh)"])
     (telegram,) = telegrams(sent.replace(b"\r\n", ending))
     assert said(telegram, "1-0:1.8.1.255") == ["1.000 kWh"]
+
+
+def test_telegrams_that_run_together_without_an_end_of_line():
+    sent = write_telegram("ISK5\\2M550T", ["0-0:96.1.1(17)", "1-0:1.8.1(000001.000*kWh)"]).rstrip()
+    stream = TelegramStream()
+    captures = [capture for at in range(0, 4 * len(sent), 7) for capture in stream.receive((sent * 4)[at : at + 7])]
+    found = [telegram for capture in [*captures, *stream.end()] for telegram in capture.telegrams]
+    assert [telegram.errors for telegram in found] == [[]] * 4
+    assert not any(capture.noise for capture in captures)
+
+
+def test_text_behind_an_identification_is_never_taken_for_ciphered():
+    sent = write_telegram("KAM5", ["0-0:96.1.0(17)", "1-0:1.8.0(1*kWh)"], checked=False)
+    for ending in (b"\n\r", b"\r\n\n"):
+        (telegram,) = decode_telegrams(sent.replace(b"\r\n", ending))
+        assert (telegram.ciphered, *said(telegram, "1-0:1.8.0.255")) == (False, "1 kWh")
 
 
 def test_a_log_that_shows_frames_in_bold():
