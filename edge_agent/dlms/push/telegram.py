@@ -13,7 +13,7 @@ from edge_agent.dlms.iec62056_21.p1 import read_telegrams
 from edge_agent.dlms.obis import obis_text
 from edge_agent.dlms.push.diagnosis import likely_cause
 from edge_agent.dlms.push.interpret import Interpretation, Reading, interpret, raw_values, text_of, untagged_items
-from edge_agent.dlms.push.unframe import P1, RAW, SML, Unit, detect_link, is_ciphered_p1, unframe
+from edge_agent.dlms.push.unframe import HDLC, MBUS, P1, RAW, SML, Unit, detect_link, is_ciphered_p1, unframe
 from edge_agent.dlms.security import (
     AUTHENTICATED,
     DED_TAGS,
@@ -95,6 +95,8 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
     if link == P1 and not is_ciphered_p1(data):
         return _from_p1(data)
     telegrams = _from_sml(data) if link == SML else [decode_unit(unit, link, keys) for unit in unframe(data, link)]
+    if link in (HDLC, MBUS) and telegrams and not any(telegram.values or telegram.ciphered for telegram in telegrams):
+        telegrams = _as_the_meter_sent(data, link, keys, telegrams)
     first = telegrams[0].errors[:1] if len(telegrams) == 1 and link == RAW else []
     if first and isinstance(first[0], DecodeError) and _is_foreign(first[0], data) and not telegrams[0].ciphered:
         message = f"{first[0].message}: {likely_cause(data)}"
@@ -105,6 +107,29 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
         empty.errors.append(DecodeError("no_telegram", message, 0))
         return [empty]
     return telegrams
+
+
+def _as_the_meter_sent(data: bytes, link: str, keys: Keys, telegrams: list[Telegram]) -> list[Telegram]:
+    """The telegrams of frames in which a terminal or a serial server put a carriage return before each line feed, as
+    their checks prove; else those that were found, which say so where it takes bytes out for flow control."""
+    if b"\r\n" in data:
+        mended = [decode_unit(unit, link, keys) for unit in unframe(data.replace(b"\r\n", b"\n"), link)]
+        if any(telegram.values or telegram.ciphered for telegram in mended):
+            return mended
+    if link == HDLC and telegrams[0].errors and b"\x13" not in data and b"\x11" not in data:
+        for part in data.split(b"\x7e"):
+            if len(part) > _SHORTEST_PART and part[0] & 0xF0 == 0xA0 and (part[0] & 7) << 8 | part[1] > len(part):
+                error = telegrams[0].errors[0]
+                message = (
+                    f"{error.message}; no byte 11 or 13 is among them, and frames lack some: something on the line "
+                    "takes them for flow control (XON/XOFF): switch that off, in the serial server or with `stty -ixon`"
+                )
+                telegrams[0].errors[0] = DecodeError(error.code, message, 0)
+                break
+    return telegrams
+
+
+_SHORTEST_PART = 16
 
 
 def _is_foreign(error: DecodeError, data: bytes) -> bool:

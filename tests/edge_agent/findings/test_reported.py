@@ -161,6 +161,26 @@ def test_texts_in_the_log_of_esphome():
     assert said(telegram, *ENERGIES) == ["1234.567 kWh", "0.100 kWh"]
 
 
+def test_line_feeds_that_a_serial_server_gave_carriage_returns():
+    """turbokongen/hass-AMS #112: 13, 10 in the place of each 10, of the pushed text's length and in its values."""
+    data = bytes.fromhex((POSTED / "aidon_6540.hex").read_text())
+    turned = data.replace(b"\n", b"\r\n")
+    assert turned.count(b"\r\n") > 2
+    for (telegram,) in (telegrams(turned), telegrams(turned.hex(" ").encode())):
+        assert (telegram.name, *said(telegram, "1-0:1.7.0.255")) == ("7359992902081206", "17 W")
+    stream = TelegramStream()
+    (capture,) = [*stream.receive(turned), *stream.quiet()]
+    assert capture.telegrams[0].values
+
+
+def test_bytes_that_flow_control_took_out_are_named():
+    data = bytes.fromhex((POSTED / "aidon_6540.hex").read_text())
+    (telegram, *_) = decode_telegrams(data.replace(b"\x13", b"").replace(b"\x11", b""))
+    assert "XON/XOFF" in telegram.errors[0].message
+    (damaged, *_) = decode_telegrams(data[:30] + data[31:])
+    assert "XON/XOFF" not in damaged.errors[0].message
+
+
 def test_a_number_in_each_line():
     data = bytes.fromhex((POSTED / "aidon_6540.hex").read_text())
     (telegram,) = telegrams("\n".join(map(str, data)).encode())
