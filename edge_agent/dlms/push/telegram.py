@@ -95,7 +95,7 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
     if link == P1 and not is_ciphered_p1(data):
         return _from_p1(data)
     telegrams = _from_sml(data) if link == SML else [decode_unit(unit, link, keys) for unit in unframe(data, link)]
-    if link in (HDLC, MBUS) and telegrams and not any(telegram.values or telegram.ciphered for telegram in telegrams):
+    if link in (HDLC, MBUS) and any(telegram.errors for telegram in telegrams):
         telegrams = _as_the_meter_sent(data, link, keys, telegrams)
     first = telegrams[0].errors[:1] if len(telegrams) == 1 and link == RAW else []
     if first and isinstance(first[0], DecodeError) and _is_foreign(first[0], data) and not telegrams[0].ciphered:
@@ -114,9 +114,9 @@ def _as_the_meter_sent(data: bytes, link: str, keys: Keys, telegrams: list[Teleg
     their checks prove; else those that were found, which say so where it takes bytes out for flow control."""
     if b"\r\n" in data:
         mended = [decode_unit(unit, link, keys) for unit in unframe(data.replace(b"\r\n", b"\n"), link)]
-        if any(telegram.values or telegram.ciphered for telegram in mended):
+        if _good(mended) > _good(telegrams):
             return mended
-    if link == HDLC and telegrams[0].errors and b"\x13" not in data and b"\x11" not in data:
+    if link == HDLC and _good(telegrams) == 0 and b"\x13" not in data and b"\x11" not in data:
         for part in data.split(b"\x7e"):
             if len(part) > _SHORTEST_PART and part[0] & 0xF0 == 0xA0 and (part[0] & 7) << 8 | part[1] > len(part):
                 error = telegrams[0].errors[0]
@@ -130,6 +130,10 @@ def _as_the_meter_sent(data: bytes, link: str, keys: Keys, telegrams: list[Teleg
 
 
 _SHORTEST_PART = 16
+
+
+def _good(telegrams: list[Telegram]) -> int:
+    return sum([not telegram.errors or telegram.ciphered for telegram in telegrams])
 
 
 def _is_foreign(error: DecodeError, data: bytes) -> bool:

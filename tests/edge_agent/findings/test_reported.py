@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.commands.decode import telegram_bytes
-from edge_agent.dlms.hdlc.checksum import checksum
+from edge_agent.dlms.hdlc.checksum import checksum, checksum_bytes
 from edge_agent.dlms.iec62056_21.messages import block_check, readout, with_parity
 from edge_agent.dlms.iec62056_21.p1 import crc16, write_telegram
 from edge_agent.dlms.push.stream import TelegramStream
@@ -168,9 +168,12 @@ def test_line_feeds_that_a_serial_server_gave_carriage_returns():
     assert turned.count(b"\r\n") > 2
     for (telegram,) in (telegrams(turned), telegrams(turned.hex(" ").encode())):
         assert (telegram.name, *said(telegram, "1-0:1.7.0.255")) == ("7359992902081206", "17 W")
+    power = bytes.fromhex("7ea02a410883130413e6e7000f40000000000101020309060100010700ff060000013f02020f00161b")
+    power += checksum_bytes(power[1:]) + b"\x7e"
     stream = TelegramStream()
-    (capture,) = [*stream.receive(turned), *stream.quiet()]
-    assert capture.telegrams[0].values
+    captures = [*stream.receive(power + turned), *stream.receive(power + turned + power), *stream.quiet()]
+    found = [telegram for capture in captures for telegram in capture.telegrams]
+    assert [len(telegram.values) for telegram in found if not telegram.errors] == [1, 12, 1, 12, 1]
 
 
 def test_bytes_that_flow_control_took_out_are_named():
