@@ -148,6 +148,8 @@ def test_a_register_that_stands_twice_is_not_signed():
     lines = ["C.1.0(10000001)", "1.8.0(000002*kWh)", "1.8.0(000001*kWh)"]
     with pytest.raises(BadAnswerError, match="stands twice"):
         consumption(Meter("LGZ5\\2ZMD120AP", {b"\x06050\r\n": 9600}, lines), settings())
+    lines = ["C.1.0(10000001)", "1.8.0(000002*kWh)", "2.8.0(000002*kWh)", "2.8.0(000001*kWh)"]
+    assert consumption(Meter("LGZ5\\2ZMD120AP", {b"\x06050\r\n": 9600}, lines), settings()) == [2000]
 
 
 def entry(**changes) -> dict:
