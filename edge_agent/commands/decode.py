@@ -48,6 +48,11 @@ _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 _LITERAL = re.compile(r"""(?<!\w)b'(?:[^'\\]|\\.)*'|(?<!\w)b"(?:[^"\\]|\\.)*\"""")
 _RECEIVED = re.compile(r'<<<[ \t]*"((?:[^"\\]|\\.)*)"')
 """What ESPHome's `uart_debug` shows of a line that it reads as text."""
+_CHUNK = re.compile(r"\n?^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ DEBUG [^\n]*? received data: ?", re.MULTILINE)
+"""How Home Assistant's DSMR reader logs what came: in pieces, which end anywhere."""
+_ESCAPED = re.compile(r"""(?<!<<< )(?<!b)["']/[0-9A-Za-z]{3}[^\n]*?\\r\\n""")
+_BROKEN_TEXT = re.compile(r"""["']\s*[+\\]?\s*\n\s*["']""")
+_QUOTE = re.compile(r"^> ?", re.MULTILINE)
 _NUMBERS_ALONE = re.compile(r"[\s\d,;]+")
 _NUMBERS = re.compile(r"(?<![\w.:-])-?\d{1,3}(?:(?:\s*,\s*|\s+)-?\d{1,3})*(?![\w.:-])")
 _LIST = re.compile(r"[\[({][\s\d,-]*[\])}]")
@@ -104,6 +109,16 @@ def telegram_bytes(data: bytes) -> bytes:
     text = _text(_COLOURS.sub(b"", data))
     if text is None:
         return data
+    if _QUOTE.match(text):
+        text = _QUOTE.sub("", text)
+        data = text.encode()
+    piece = _CHUNK.search(text)
+    if piece is not None:
+        text = _CHUNK.sub("", text[piece.start() :])
+        data = text.encode()
+    if _ESCAPED.search(text) or "^M\n" in text:
+        text = _unescaped(text)
+        data = text.encode()
     spoken = _as_a_program_prints(text)
     if spoken:
         return spoken
@@ -126,12 +141,21 @@ def telegram_bytes(data: bytes) -> bytes:
             raise DecodeError("odd_hex", f"{len(digits)} hex digits do not make whole bytes: one is missing", None)
         return bytes.fromhex(digits) if digits else data
     for lines in (bare, text):
-        found = _log(lines)
+        found = _log(lines.replace("**", " "))  # bold marks of Markdown, as people post what they found in it
         if len(found) >= _SHORTEST_LOG:
             return found
     if "(" in text and "!" in text:
         return data  # what remains of a P1 telegram
     raise DecodeError("not_hex", "this text is neither hex nor a P1 telegram", None)
+
+
+def _unescaped(text: str) -> str:
+    """Lines of a telegram as `cat -v` shows them, or as JSON and programs write them in one text or several."""
+    text = text.replace("^M\n", "\r\n")
+    if not _ESCAPED.search(text):
+        return text
+    text = _BROKEN_TEXT.sub("", text)
+    return text[text.find("/") :].replace("\\r\\n", "\r\n").replace("\\\\", "\\")
 
 
 def _as_a_program_prints(text: str) -> bytes:
@@ -183,7 +207,7 @@ _NOT_PRINTED = dict.fromkeys([*[code for code in range(0x20) if chr(code) not in
 
 
 def _dump(text: str) -> bytes | None:
-    """A hex dump with offsets, of `hexdump -C`, `xxd` or `od -t x1`; None for any other text. DecodeError `bad_dump`
+    """A hex dump with offsets, of `hexdump`, `xxd` or `od`; None for any other text. DecodeError `bad_dump`
     where the offsets show that a row is missing or cut."""
     first = _OFFSET.match(text)
     if first is None or first[1].strip("0"):
@@ -234,14 +258,20 @@ def _dump_of(lines: list[str], radix: int) -> bytes | None:
     return bytes(found)
 
 
+_WORD = re.compile(r"[0-9A-Fa-f]{4}")
 _ROW = 16
 _WIDEST_ROW = 64
 
 
 def _row(row: str, size: int | None, is_xxd: bool) -> bytes | None:
     """A dump's row without its gutter, which in `xxd` stands behind two spaces and nothing else; None where it is not
-    of `size` bytes (any, in the last row) and no more."""
+    of `size` bytes (any, in the last row) and no more. `hexdump` alone and `od -x` show words, whose second byte they
+    write first."""
     bare = _ROW_GUTTER.sub("", row)
+    words = [] if is_xxd or bare != row else bare.split()
+    if words and all(_WORD.fullmatch(word) for word in words):
+        data = b"".join(bytes.fromhex(word)[::-1] for word in words)
+        return data[:size] if size is None or len(data) - size in (0, 1) else None
     parts = [bare, re.split(r"\s{2,}", bare.strip())[0]]
     for part in parts if is_xxd else parts[:1]:
         tokens = part.split()

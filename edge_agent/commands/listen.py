@@ -48,6 +48,7 @@ def read_push(line: SerialLineOptions, keys: Keys, seconds: float) -> dict[str, 
     transport = open_listener(line)
     best: Telegram | None = None
     values: dict[str, dict[str, str | None]] = {}
+    unread: list[str] = []
     failure: MeterError | None = None
     sample = b""
     try:
@@ -56,17 +57,18 @@ def read_push(line: SerialLineOptions, keys: Keys, seconds: float) -> dict[str, 
                 sample = item
                 continue
             for telegram in item.telegrams:
-                if telegram.errors:
+                if not telegram.usable:
                     failure = BadAnswerError(str(telegram.errors[0]), telegram.errors[0].code)
-                if telegram.values:
+                elif telegram.values:
                     best = telegram
+                    unread = [error.message for error in telegram.errors]
                     values.update({code: {"value": r.value, "unit": r.unit} for code, r in telegram.values.items()})
             if best is not None and best.name is not None:
                 break
     finally:
         transport.close()
     if best is not None:
-        return {"meter": best.name, "clock": best.time, "registers": values, "profile": []}
+        return {"meter": best.name, "clock": best.time, "registers": values, "profile": [], "unread": unread}
     if failure is not None and failure.code != "unknown_apdu":
         raise failure
     if not sample:
@@ -98,4 +100,5 @@ def read_mode_c(line: SerialLineOptions, address: str, change_speed: bool, fault
         "clock": found.time,
         "registers": values,
         "profile": [],
+        "unread": [error.message for error in found.errors],
     }

@@ -401,6 +401,8 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     if mended:
         told = ", ".join(f"{code} ({count})" for code, count in mended.items())
         print(f"edge-agent: the line was disturbed, and no value is lost: {told}", file=err)
+    for line in found.get("unread", ()):
+        print(f"edge-agent: a line that is not read: {line}", file=err)
     if args.json:
         json.dump(found, out, indent=2, ensure_ascii=False)
         out.write("\n")

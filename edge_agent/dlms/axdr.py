@@ -83,6 +83,8 @@ _FIXED = {
     DELTA_UINT16: (">H", 2),
     DELTA_UINT32: (">I", 4),
 }
+DELTAS = frozenset([tag for tag in _FIXED if tag >= DELTA_INT8])
+"""Differences to the value before, in the rows of a profile."""
 _STRINGS = (OCTET_STRING, VISIBLE_STRING, UTF8_STRING)
 _LISTS = (STRUCTURE, ARRAY)
 _EMPTY = (NULL, DONT_CARE)

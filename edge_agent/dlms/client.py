@@ -24,6 +24,8 @@ from edge_agent.dlms.apdu.aarq import AssociationRequest
 from edge_agent.dlms.apdu.acse import (
     CONTEXT_LN,
     CONTEXT_LN_CIPHERED,
+    CONTEXT_SN,
+    CONTEXT_SN_CIPHERED,
     DIAGNOSTIC_AUTHENTICATION_FAILURE,
     DIAGNOSTIC_AUTHENTICATION_REQUIRED,
     DIAGNOSTIC_CONTEXT_NOT_SUPPORTED,
@@ -60,7 +62,7 @@ from edge_agent.dlms.apdu.get_response import (
     GetResponseWithList,
     GetResult,
 )
-from edge_agent.dlms.apdu.initiate import InitiateRequest, InitiateResponse
+from edge_agent.dlms.apdu.initiate import VAA_NAME_LN, VAA_NAME_SN, InitiateRequest, InitiateResponse
 from edge_agent.dlms.apdu.release import ReleaseRequest, ReleaseResponse
 from edge_agent.dlms.apdu.set_request import SetRequestBlock, SetRequestFirstBlock, SetRequestNormal
 from edge_agent.dlms.apdu.set_response import SetResponseBlock, SetResponseLastBlock, SetResponseNormal
@@ -142,6 +144,7 @@ class Client:
         self.max_pdu = max_pdu
         self.conformance = conformance
         self.server_max_pdu = 0xFFFF
+        self._vaa_name = VAA_NAME_LN
         self.window = window
         self.noted: Callable[[str], None] | None = None
         self._received = received
@@ -304,8 +307,14 @@ class Client:
         if security is not None and response.system_title is not None:
             security.learn_server_title(response.system_title)
         information = response.user_information
+        if response.context in (CONTEXT_SN, CONTEXT_SN_CIPHERED):
+            self._move("rejected")
+            raise _short_names(response)
         if is_accepted(response) or response.diagnostic == DIAGNOSTIC_AUTHENTICATION_REQUIRED:
             self._take_initiate_response(information)
+            if self._vaa_name == VAA_NAME_SN:
+                self._move("rejected")
+                raise _short_names(response)
         if not is_accepted(response):
             self._move("rejected")
             raise _rejection(response, self.password is not None, security is not None)
@@ -323,6 +332,7 @@ class Client:
         if information[0] == ConfirmedServiceError.TAG:
             raise ConfirmedServiceError.from_bytes(information).error()
         granted = InitiateResponse.from_bytes(information)
+        self._vaa_name = granted.vaa_name
         self.conformance = granted.conformance
         if granted.max_pdu >= MIN_PDU:
             self.server_max_pdu = granted.max_pdu
@@ -549,6 +559,14 @@ class Client:
                 raise ProtocolError("unexpected_apdu", f"expected a data block, the meter sent {type(answer).__name__}")
             block = answer
             number += 1
+
+
+def _short_names(response: AssociationResponse) -> AssociationRejectedError:
+    message = (
+        "the meter is read by short names, an older form of DLMS that is not spoken here: read it out by its sign-on "
+        "(--mode-c), or ask its supplier for a client address with logical names"
+    )
+    return AssociationRejectedError("context_not_supported", message, response.result, response.diagnostic)
 
 
 def _rejection(response: AssociationResponse, password: bool, keys: bool) -> AssociationRejectedError:

@@ -119,6 +119,23 @@ class ClockTime:
             None if data[4] == _UNSPECIFIED else data[4],
         )
 
+    @classmethod
+    def from_meter(cls, data: bytes) -> ClockTime:
+        """The same of a meter that is not careful: hour 24 is the end of its day, and a deviation that no time zone has
+        (of -1 minute, where all bytes that are not set are FF) is not specified. DecodeError `bad_time`."""
+        if len(data) != 12:
+            return cls.from_bytes(data)
+        deviation = data[9] << 8 | data[10]
+        if deviation == 0xFFFF or 840 < deviation < 0x10000 - 840:
+            data = data[:9] + b"\x80\x00" + data[11:]
+        is_midnight = data[5] == 24 and data[6] in (0, _UNSPECIFIED) and data[7] in (0, _UNSPECIFIED)
+        time = cls.from_bytes(data[:5] + b"\x00" + data[6:] if is_midnight else data)
+        if is_midnight and time.year is not None and time.month is not None and time.day is not None:
+            days = days_from_epoch(time.year, time.month, time.day) + 1
+            time.year, time.month, time.day = date_from_days(days)
+            time.weekday = None if time.weekday is None else (days + 3) % 7 + 1
+        return time
+
     def to_bytes(self) -> bytes:
         """Twelve bytes; an unspecified weekday is left so."""
         year = 0xFFFF if self.year is None else self.year

@@ -21,6 +21,7 @@ from edge_agent.dlms.clock_time import STATUS_DOUBTFUL, STATUS_INVALID, STATUS_U
 from edge_agent.dlms.cosem.types import CaptureObject
 from edge_agent.dlms.errors import (
     DataAccessError,
+    DecodeError,
     DlmsError,
     ServiceError,
 )
@@ -28,6 +29,7 @@ from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import obis_bytes
+from edge_agent.dlms.push.interpret import TYPE_NAMES
 from edge_agent.dlms.security import Security
 from edge_agent.dlms.units import unit_text
 from edge_agent.meters.connection import Connection, HdlcLine, WrapperLine
@@ -312,8 +314,8 @@ class DlmsPullDriver:
         before = self._now()
         try:
             shown = self._reader.clock()
-        except DataAccessError:
-            return None  # a meter that keeps its clock to itself
+        except (DataAccessError, DecodeError):
+            return None  # a meter that keeps its clock to itself, or whose clock was never set
         after = self._now()
         if shown.status != STATUS_UNSPECIFIED and shown.status & STATUS_INVALID:
             return None
@@ -378,7 +380,7 @@ class DlmsPullDriver:
             self._anchors = self._find_anchors()
         try:
             self._deviation = self._reader.clock().deviation
-        except DataAccessError:
+        except (DataAccessError, DecodeError):
             self._deviation = None
         return profile
 
@@ -585,7 +587,10 @@ class DlmsPullDriver:
             if data[0] == axdr.NULL:
                 return None
             if not axdr.is_integer(data):
-                raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is not a whole number")
+                raise MapMismatchError(
+                    f"the meter captures {name} as {TYPE_NAMES.get(data[0], data[0])}, which is not a whole number: "
+                    "let the map name a register that is, or have the meter's profile changed"
+                )
             scaler: int | None = column.scaler
             if column.scaler_index is not None:
                 scaler = captured_scaler(row.values[column.scaler_index], UNIT_WH)

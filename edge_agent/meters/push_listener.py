@@ -167,7 +167,7 @@ class PushDriver:
             self._note("noise")
         self._framed = self._framed or capture.link != RAW or any(telegram.values for telegram in capture.telegrams)
         for telegram in capture.telegrams:
-            if telegram.errors:
+            if not telegram.usable:
                 self._fail(self._meter_error(telegram.errors[0]))
                 continue
             try:

@@ -52,7 +52,7 @@ def value_text(data: Data, scaler: int = 0) -> str | None:
         return "true" if value else "false"
     if tag == DATE_TIME or (tag == OCTET_STRING and len(value) == 12):
         try:
-            return ClockTime.from_bytes(value).iso() or value.hex()
+            return ClockTime.from_meter(value).iso() or value.hex()
         except DecodeError:
             pass
     if tag in _STRINGS:
@@ -220,8 +220,9 @@ class MeterReader:
 def unpack_rows(data: Data, profile: Profile) -> list[ProfileRow]:
     """A buffer's Data as rows.
 
-    Null-data stands for the value above it; in the clock's column for the time above it plus the capture period
-    (Blue Book, profile generic), or less it where the newest row comes first. DecodeError `bad_profile`.
+    Null-data stands for the value above it, a delta is added to that; in the clock's column null-data stands for the
+    time above it plus the capture period (Blue Book, profile generic), or less it where the newest row comes first.
+    DecodeError `bad_profile`.
     """
     items = data[1][1] if data[0] == axdr.COMPACT_ARRAY else data[1]
     if data[0] not in (axdr.ARRAY, axdr.COMPACT_ARRAY):
@@ -236,10 +237,11 @@ def unpack_rows(data: Data, profile: Profile) -> list[ProfileRow]:
             message = f"row {number} has {count} values, the profile {len(profile.columns)} columns"
             raise DecodeError("bad_profile", message)
         values: list[Data] = list(item[1])
-        if above is not None:
-            for at, value in enumerate(values):
-                if value[0] == NULL and at != clock:
-                    values[at] = above[at]
+        for at, value in enumerate(values):
+            if value[0] == NULL and at != clock and above is not None:
+                values[at] = above[at]
+            elif value[0] in axdr.DELTAS:
+                values[at] = _sum((NULL, None) if above is None else above[at], value, number)
         if clock is not None:
             time = _row_time(values[clock], time, -profile.period if profile.newest_first else profile.period, number)
         rows.append(ProfileRow(time, values))
@@ -247,9 +249,23 @@ def unpack_rows(data: Data, profile: Profile) -> list[ProfileRow]:
     return rows
 
 
+_TIME_SIZE = 12
+
+
+def _sum(above: Data, delta: Data, number: int) -> Data:
+    if not axdr.is_integer(above):
+        raise DecodeError("bad_profile", f"row {number} has a difference to a value that is not a whole number")
+    return (axdr.INT64, above[1] + delta[1])
+
+
 def _row_time(data: Data, before: ClockTime | None, period: int, number: int) -> ClockTime | None:
     if data[0] in (OCTET_STRING, DATE_TIME):
-        return ClockTime.from_bytes(data[1])
+        try:
+            return ClockTime.from_meter(data[1])
+        except DecodeError:
+            if len(data[1]) != _TIME_SIZE:
+                raise
+            return None  # captured while the clock was not set; the other rows count all the same
     if axdr.is_integer(data):  # a Unix time (class 8, attribute 2 as double-long-unsigned), which some meters capture
         return ClockTime.from_unix(int(data[1]), 0)
     if data[0] == NULL and before is not None and period:
@@ -376,7 +392,10 @@ def read_all(
     since and until (Unix seconds, both inclusive) bound the rows of the profile.
     """
     meter = _unless_refused(reader.logical_device_name)
-    time = _unless_refused(reader.clock)
+    try:
+        time = _unless_refused(reader.clock)
+    except DecodeError:
+        time = None  # a clock that was never set
     clock = None if time is None else time.iso()
     objects = reader.object_list()
     registers = {item.obis: reader.register(item.class_id, item.obis) for item in registers_of(objects)}

@@ -8,6 +8,7 @@ from edge_agent.dlms.axdr import Reader, write_length
 
 DLMS_VERSION = 6
 VAA_NAME_LN = 0x0007
+VAA_NAME_SN = 0xFA00
 
 
 class InitiateRequest(Apdu):

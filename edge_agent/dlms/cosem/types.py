@@ -83,7 +83,7 @@ class Time(Codec):
     def decode(self, data: Data) -> ClockTime:
         """From an octet-string or a date-time."""
         if data[0] in (OCTET_STRING, axdr.DATE_TIME):
-            return ClockTime.from_bytes(data[1])
+            return ClockTime.from_meter(data[1])
         raise _wrong("a date-time", data)
 
     def encode(self, value: ClockTime) -> Data:

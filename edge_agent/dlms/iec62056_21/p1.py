@@ -9,13 +9,17 @@ A read-out of IEC 62056-21 that a meter pushes (mode D), or that was captured, h
 be shortened to `1.8.0`, and a block check where it is framed by STX and ETX.
 
 DSMR 2 and 3 have no CRC and come in 7E1: where a capture still holds the parity bits they are checked, and say of each
-line whether it can be trusted.
+line whether it can be trusted. Holley's meters in Hungary end with the CRC-16/X-25 of HDLC in place of DSMR's.
+
+A line may hold several data sets, one after another (`6.8(0006047*kWh)6.26(02388.00*m3)`), and the rows of a profile
+are lines of parentheses alone. Between a `(` and a `)` that stand alone on their lines are the values of another time.
 """
 
 from __future__ import annotations
 
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError, DlmsError
+from edge_agent.dlms.hdlc.checksum import checksum
 from edge_agent.dlms.iec62056_21.messages import block_check
 from edge_agent.dlms.obis import obis_bytes, obis_text
 
@@ -26,6 +30,7 @@ _METER_NAMES = (
     "0-0:96.1.255.255",
     "1-0:0.0.0.255",
     "1-0:96.1.0.255",
+    "0-0:0.0.0.255",
 )
 _METER_NAMES_OF_A_READ_OUT = (
     "1-0:0.0.0.255",
@@ -38,35 +43,62 @@ _METER_NAMES_OF_A_READ_OUT = (
 """Where codes are shortened: the device's address 0.0.0, then its number C.1.0."""
 
 MAX_LINE = 2048
+MAX_SET = 1 << 16
+"""Characters of one data set, such as a profile with all its rows."""
 MAX_CHECK = 32
 _START_TEXT = 24
 _SHORTEST_START = 12
 
 
 class P1Telegram:
-    """`values` are (text, unit) by OBIS code; `identification` is the line after the slash."""
+    """`values` are (text, unit) by OBIS code; `identification` is the line after the slash.
+
+    checked: its CRC or block check has shown that every line is as the meter sent it.
+    """
 
     def __init__(self, identification: str) -> None:
         self.identification = identification
+        self.checked = False
         self.values: dict[str, tuple[str | None, str | None]] = {}
         self.meter: str | None = None
         self.time: str | None = None
         self.errors: list[DlmsError] = []
 
-    def take_lines(self, lines: list[str]) -> None:
-        """The values of whole lines; a line of which nothing can be made is among the errors."""
-        shortened = not any(":" in line.partition("(")[0] for line in lines)
-        for line in lines:
+    def take_lines(self, lines: list[str], is_readout: bool = False) -> None:
+        """The values of whole lines; a line of which nothing can be made is among the errors.
+
+        is_readout: it is a read-out whose block check is right. There shortened codes may stand among whole ones.
+        """
+        sets = [part for line in _joined(lines) for part in _data_sets(line)]
+        whole = [":" in part[: part.find("(")] for part in sets]
+        shortened = is_readout or not any(whole)
+        for part in sets:
             try:
-                code, value, unit = read_line(line, shortened)
+                # What stands behind the last value of a read-out is none (ACE3000: bytes before the end's mark).
+                text = part[: part.rfind(")") + 1] or part if is_readout else part
+                code, value, unit = read_line(text, shortened)
+                self._keep(code, value, unit)
             except DecodeError as error:
                 self.errors.append(error)
-            else:
-                self.values[code] = (value, unit)
-        for name in _METER_NAMES_OF_A_READ_OUT if shortened else _METER_NAMES:
+        for name in _METER_NAMES_OF_A_READ_OUT if shortened and not all(whole) else _METER_NAMES:
             if name in self.values and not self.meter:
                 self.meter = self.values[name][0] or None
         self.time = self._time()
+
+    def _keep(self, code: str, value: str, unit: str | None) -> None:
+        """A value; the rows of a profile one after another. DecodeError `doubled_line` for an energy with two values,
+        as where the lines of two telegrams ran together."""
+        known, _ = self.values.get(code, (None, None))
+        if known is not None and known != value:
+            if code[3:].startswith(":99."):
+                value = known + " " + value if len(known) < MAX_SET else known
+            elif _is_quantity(code) and ".8." in code and code.endswith(".255"):
+                message = (
+                    f"{code} stands twice in the telegram, as {known} and as {value}: parts of two telegrams ran "
+                    "together, or an older value has the same code; neither is taken"
+                )
+                raise DecodeError("doubled_line", message, 0)
+        self.values[code] = (value, unit)
 
     def _time(self) -> str | None:
         """The clock's time, or that of a date and an hour in lines of their own."""
@@ -114,8 +146,10 @@ def without_parity(data: bytes) -> tuple[bytes, bool]:
     for byte in data:
         high += byte >> 7
         even += not _ODD[byte]
+    filled = data.count(b"\xff")  # no character has it: meters fill messages with it that were never written
+    high, even, size = high - filled, even - filled, len(data) - filled
     # Of noise half has even parity, and of text without parity bits too.
-    if high * 8 < len(data) or high == 0 or even * 10 < 7 * len(data):
+    if high * 8 < size or high <= 0 or even * 10 < 7 * size:
         return data, False
     return bytes([0 if _ODD[byte] else byte & 0x7F for byte in data]), True
 
@@ -169,11 +203,14 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
         stop = data.find(b"\n", end, min(limit, end + MAX_CHECK))
         check = data[end + 1 : stop if stop >= 0 else min(limit, end + MAX_CHECK)].strip()
         wrong = _what_is_wrong(covered, check) if check else None
-        telegram = _read(covered, position, bool(check) and wrong is None)
         start = covered.find(b"\x02")
         tail = data[end + 1 : end + 5]
         # A read-out of mode C or D, whose block check stands in the place of a CRC.
-        if start >= 0 and len(tail) == 4 and tail[:3] == b"\r\n\x03" and block_check(covered[start + 1 :] + tail):
+        is_readout = start >= 0 and len(tail) == 4 and tail[:3] == b"\r\n\x03"
+        damaged = is_readout and block_check(covered[start + 1 :] + tail) != 0
+        is_readout = is_readout and not damaged
+        telegram = _read(covered, position, is_readout or (bool(check) and wrong is None), is_readout)
+        if damaged:
             telegram.values = {}
             telegram.errors = [DecodeError("bad_bcc", "the read-out's block check (BCC) is wrong", end + 4)]
         if not check and _is_always_checked(telegram):
@@ -205,9 +242,11 @@ def _next_start(data: bytes, position: int) -> int:
         if line_end < 0:
             return -1
         if data[line_end + 1 : line_end + 2] in (b"\r", b"\n"):
-            slash = data.rfind(b"/", start, line_end)
-            if slash >= 0 and _identifies(data[slash + 1 : line_end].strip()):
-                return slash
+            slash = data.find(b"/", start, line_end)
+            while slash >= 0:
+                if _identifies(data[slash + 1 : line_end].strip()):
+                    return slash
+                slash = data.find(b"/", slash + 1, line_end)
     return -1
 
 
@@ -230,11 +269,18 @@ def _what_is_wrong(covered: bytes, check: bytes) -> str | None:
         stated = int(check[:4].decode(), 16)
     except (ValueError, UnicodeError):
         return f"{check[:8]!r} is not a CRC"
-    if crc16(covered) == stated:
+    if crc16(covered) == stated or checksum(covered) == stated:
         return None
-    # A capture that lost its carriage returns still tells what the meter sent.
-    if b"\r\n" not in covered and crc16(covered.replace(b"\n", b"\r\n")) == stated:
-        return None
+    # A capture whose ends of lines a terminal changed still tells what the meter sent.
+    unreturned = b"\r" not in covered
+    for ending, is_so in (
+        (b"\n", unreturned),
+        (b"\n\n", unreturned),
+        (b"\r\r\n", b"\r\r\n" in covered),
+        (b"\r", b"\n" not in covered),
+    ):
+        if is_so and stated in (crc16(covered.replace(ending, b"\r\n")), checksum(covered.replace(ending, b"\r\n"))):
+            return None
     return "the telegram's CRC is wrong"
 
 
@@ -242,11 +288,12 @@ def _line(data: bytes) -> str:
     return "".join([chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in data.strip()])
 
 
-def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
+def _read(data: bytes, offset: int, checked: bool, is_readout: bool) -> P1Telegram:
     """The telegram without its CRC; where that has not shown it to be right, no line with a strange byte is trusted."""
     lines = data.replace(b"\r", b"\n").split(b"\n")
     telegram = P1Telegram(_line(lines[0][1:]))
-    joined: list[str] = []
+    telegram.checked = checked
+    kept: list[str] = []
     for number, raw in enumerate(lines):
         at = offset
         offset += len(raw) + 1
@@ -260,19 +307,52 @@ def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
         if number == 0:
             continue
         line = _line(raw)
-        if line.startswith("(") and joined:
-            joined[-1] += line
-        elif line and line[0] not in "!":
-            joined.append(line)
-    telegram.take_lines(joined)
+        if line and line[0] not in "!":
+            kept.append(line)
+    telegram.take_lines(kept, is_readout)
     return telegram
 
 
 def read_lines(identification: str, lines: list[str]) -> P1Telegram:
-    """The values of a read-out's lines, which came some other way than as a telegram."""
+    """The values of the lines of a read-out whose block check was right."""
     telegram = P1Telegram(identification)
-    telegram.take_lines(lines)
+    telegram.checked = True
+    telegram.take_lines(lines, True)
     return telegram
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """Lines with those that go on from the one before, which start with a parenthesis, joined to it."""
+    joined: list[list[str]] = []
+    inside = False  # a `(` alone has come, and no `)` yet
+    for line in lines:
+        if joined and (inside or line.startswith("(")):
+            inside = (inside or line == "(") and line != ")"
+            joined[-1].append(line)
+        else:
+            joined.append([line])
+    return ["".join(parts) for parts in joined]
+
+
+def _data_sets(line: str) -> list[str]:
+    """The data sets of a line, each with its code: `6.8(1*kWh)6.26(2*m3)` are two."""
+    if ")" not in line[:-1]:
+        return [line]
+    sets: list[str] = []
+    start = depth = 0
+    for at, character in enumerate(line):
+        if character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+            end = line.find("(", at + 1) if depth == 0 else 0
+            if end > at + 1 and all(each in _CODE_CHARACTERS for each in line[at + 1 : end]):
+                sets.append(line[start : at + 1])
+                start = at + 1
+    return sets + [line[start:]]
+
+
+_CODE_CHARACTERS = "0123456789CFLP.:-*&"
 
 
 _LETTERS = {"C": "0-0:96", "F": "0-0:97", "L": "0-0:98", "P": "0-0:99"}
@@ -309,7 +389,7 @@ def read_line(line: str, shortened: bool) -> tuple[str, str, str | None]:
     `shortened`: all codes of the telegram are; among whole ones that would be damage.
     """
     start = line.find("(")
-    if start <= 0 or len(line) > MAX_LINE:
+    if start <= 0 or len(line) > MAX_SET:
         raise DecodeError("bad_line", f"{line[:40]!r} is not a code with values in parentheses", 0)
     text = line[:start]
     code = obis_text(_shortened(text) if shortened or ":" in text else obis_bytes(text))
@@ -336,7 +416,7 @@ def read_line(line: str, shortened: bool) -> tuple[str, str, str | None]:
 def _value_and_unit(group: str) -> tuple[str, str | None]:
     """What stands in parentheses as value and unit: `1.5*kWh`, or, as some meters have it, `1.5kWh`."""
     value, star, unit = group.partition("*")
-    if star:
+    if star and "*" not in unit and "(" not in value:
         return value, _UNITS.get(unit.strip().lower(), unit.strip()) or None
     if _is_time(group):
         return group, None
@@ -352,9 +432,11 @@ def _value(code: str, text: str, is_number: bool) -> str:
     number = _number(text)
     if number is not None and (is_number or (_is_quantity(code) and ("." in number or "," in text))):
         return number
-    if _is_time(text) or (code == "0-0:1.0.0.255" and len(text) == 12 and text.isdigit()):
+    if _is_time(text):
         return _time(text) or text
-    if ":96.1." in code or code[3:].startswith(":42."):
+    if code == "0-0:1.0.0.255":
+        return _clock(text) or text
+    if ":96.1." in code or code[3:].startswith(":42.") or code == "0-0:0.0.0.255":
         return _text(text.strip(), True).strip()
     if ":96.13." in code:
         return _text(text)
@@ -424,11 +506,24 @@ def _time(text: str) -> str | None:
     )
 
 
+def _clock(text: str) -> str | None:
+    """What a clock's line says in other forms: digits alone, `2021-07-12 22:20:17`, or the hex of COSEM's date-time."""
+    if len(text) == 12 and text.isdigit():
+        return _time(text)
+    if len(text) == 24:
+        try:
+            return ClockTime.from_meter(bytes([int(text[at : at + 2], 16) for at in range(0, 24, 2)])).iso()
+        except (ValueError, DecodeError):
+            return None
+    day, _, hour = text.strip().replace("T", " ").partition(" ")
+    return local_time(day, hour)
+
+
 def _iso(date: list[int], time: str, deviation: int | None) -> str | None:
     hour, minute, second = int(time[:2]), int(time[2:4]), int(time[4:6])
     made = ClockTime(date[0], date[1], date[2], hour, minute, second, 0, deviation)
     try:
-        return ClockTime.from_bytes(made.to_bytes()).iso()
+        return ClockTime.from_meter(made.to_bytes()).iso()
     except DecodeError:
         return None
 

@@ -57,6 +57,8 @@ _TEXTS = (OCTET_STRING, DATE_TIME, VISIBLE_STRING, UTF8_STRING)
 TYPE_NAMES = {tag: name for name, tag in TYPES.items()}
 _SHORTEST_PADDED = 4
 _SMALL = (INT8, UINT8)
+_ABSTRACT = 96
+"""From this value of C on a code names nothing that is measured."""
 _BINARY = INTEGERS - {axdr.BCD}
 _NUMBERS = INTEGERS | {axdr.FLOAT32, axdr.FLOAT64}
 _WIDE = _NUMBERS - {INT8, UINT8, ENUM, axdr.BCD}
@@ -109,7 +111,7 @@ def text_of(data: Data, scaler: int = 0) -> str | None:
     if tag in _BYTES:
         if len(value) == 12:
             try:
-                return ClockTime.from_bytes(value).iso() or value.hex()
+                return ClockTime.from_meter(value).iso() or value.hex()
             except DecodeError:
                 pass
         return printable(value, padded=len(value) > _SHORTEST_PADDED and value[_SHORTEST_PADDED - 1] != 0)
@@ -194,7 +196,7 @@ def number_of_a_meter(data: bytes) -> str | None:
 
 def _time(data: bytes) -> ClockTime | None:
     try:
-        return ClockTime.from_bytes(data)
+        return ClockTime.from_meter(data)
     except DecodeError:
         return None
 
@@ -311,7 +313,23 @@ def _store(found: Interpretation, code: bytes, value: Data, scaler: int, unit: i
     text = text_of(value, scaler)
     if value[0] == OCTET_STRING and code[2:4] == _LOCAL_TIME:
         text = date_or_time(value[1]) or text
+    elif value[0] not in _NUMBERS and code[0] and 0 < code[2] < _ABSTRACT:
+        text = _not_a_number(value, text, scaler)
     found.values[name] = Reading(text, unit_text(unit))
+
+
+def _not_a_number(value: Data, text: str | None, scaler: int) -> str | None:
+    """The text of a measured value that came as bytes, bits or text, marked where its digits are no decimal number: hex
+    and bits, and text that a scaler is stated for, which says nothing of texts."""
+    tag, content = value
+    if tag == axdr.BIT_STRING:
+        return "0b" + str(text)
+    if tag in _TEXTS and text is not None:
+        if content and text == content.hex():
+            return "0x" + text
+        if scaler:
+            return "%s x 10^%d" % (text, scaler)  # noqa: UP031 - MicroPython
+    return text
 
 
 def _scaled(items: list[Data], found: Interpretation) -> bool:

@@ -35,7 +35,9 @@ class Capture:
         self.data = data
         self.link = link
         self.noise = has_noise(data, link)
-        self.telegrams: list[Telegram] = decode_telegrams(data, link, keys)
+        # What adapters add to a telegram's end, and zeros of an idle line, are nothing that was lost.
+        nothing = link == P1 and not any(mark in without_parity(data)[0] for mark in (b"/", b"(", b")"))
+        self.telegrams: list[Telegram] = [] if nothing else decode_telegrams(data, link, keys)
 
 
 class TelegramStream:
@@ -167,7 +169,8 @@ def _p1_ends(data: bytes) -> list[int]:
         line = data.find(b"\n", mark, mark + MAX_CHECK) if mark >= 0 else -1
         if line < 0:
             return ends
-        end = line + 1
+        following = data.find(b"/", mark, line)  # telegrams that run together without an end of line
+        end = line + 1 if following < 0 else following
         if data.find(b"\x02", start, mark) >= 0:  # a read-out: ETX and its block check follow
             end += 2
             if end > len(data):

@@ -13,7 +13,7 @@ from edge_agent.dlms.iec62056_21.p1 import read_telegrams
 from edge_agent.dlms.obis import obis_text
 from edge_agent.dlms.push.diagnosis import likely_cause
 from edge_agent.dlms.push.interpret import Interpretation, Reading, interpret, raw_values, text_of, untagged_items
-from edge_agent.dlms.push.unframe import P1, RAW, SML, Unit, detect_link, is_ciphered_p1, unframe
+from edge_agent.dlms.push.unframe import HDLC, MBUS, P1, RAW, SML, Unit, detect_link, is_ciphered_p1, unframe
 from edge_agent.dlms.security import (
     AUTHENTICATED,
     DED_TAGS,
@@ -34,18 +34,23 @@ _METER_NAMES = ("0-0:42.0.0.255", "0-0:96.1.0.255", "0-0:96.1.1.255", "0-0:96.1.
 _OWN_NUMBERS = ("96.1.0.255", "96.1.1.255", "96.1.255.255")
 
 
+_ODD_LINES = ("bad_line", "bad_obis")
+
+
 class Telegram:
     """One telegram. `meter` (its number) and `time` are None where it does not tell; `values` are Readings by OBIS
     code.
 
     authenticated: its tag was there and was checked. identification is that of P1, in the clear or inside. raw holds
     the values of a telegram that names none of them, by their place, with their type: what a layout is written from.
+    checked: of lines of text, whether their CRC or block check was right.
     """
 
     def __init__(self, link: str) -> None:
         self.link = link
         self.ciphered = False
         self.authenticated = False
+        self.checked = False
         self.system_title: bytes | None = None
         self.invocation_counter: int | None = None
         self.identification: str | None = None
@@ -54,6 +59,13 @@ class Telegram:
         self.values: dict[str, Reading] = {}
         self.raw: list[tuple[str, str | None]] = []
         self.errors: list[DlmsError] = []
+
+    @property
+    def usable(self) -> bool:
+        """Whether its values can be trusted: nothing is wrong, or the meter itself sends lines that mean nothing here,
+        as a check over all of them shows."""
+        proven = self.checked or self.authenticated
+        return not self.errors or (proven and all(error.code in _ODD_LINES for error in self.errors))
 
     @property
     def name(self) -> str | None:
@@ -83,6 +95,8 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
     if link == P1 and not is_ciphered_p1(data):
         return _from_p1(data)
     telegrams = _from_sml(data) if link == SML else [decode_unit(unit, link, keys) for unit in unframe(data, link)]
+    if link in (HDLC, MBUS) and any(telegram.errors for telegram in telegrams):
+        telegrams = _as_the_meter_sent(data, link, keys, telegrams)
     first = telegrams[0].errors[:1] if len(telegrams) == 1 and link == RAW else []
     if first and isinstance(first[0], DecodeError) and _is_foreign(first[0], data) and not telegrams[0].ciphered:
         message = f"{first[0].message}: {likely_cause(data)}"
@@ -93,6 +107,33 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
         empty.errors.append(DecodeError("no_telegram", message, 0))
         return [empty]
     return telegrams
+
+
+def _as_the_meter_sent(data: bytes, link: str, keys: Keys, telegrams: list[Telegram]) -> list[Telegram]:
+    """The telegrams of frames in which a terminal or a serial server put a carriage return before each line feed, as
+    their checks prove; else those that were found, which say so where it takes bytes out for flow control."""
+    if b"\r\n" in data:
+        mended = [decode_unit(unit, link, keys) for unit in unframe(data.replace(b"\r\n", b"\n"), link)]
+        if _good(mended) > _good(telegrams):
+            return mended
+    if link == HDLC and _good(telegrams) == 0 and b"\x13" not in data and b"\x11" not in data:
+        for part in data.split(b"\x7e"):
+            if len(part) > _SHORTEST_PART and part[0] & 0xF0 == 0xA0 and (part[0] & 7) << 8 | part[1] > len(part):
+                error = telegrams[0].errors[0]
+                message = (
+                    f"{error.message}; no byte 11 or 13 is among them, and frames lack some: something on the line "
+                    "takes them for flow control (XON/XOFF): switch that off, in the serial server or with `stty -ixon`"
+                )
+                telegrams[0].errors[0] = DecodeError(error.code, message, 0)
+                break
+    return telegrams
+
+
+_SHORTEST_PART = 16
+
+
+def _good(telegrams: list[Telegram]) -> int:
+    return sum([not telegram.errors or telegram.ciphered for telegram in telegrams])
 
 
 def _is_foreign(error: DecodeError, data: bytes) -> bool:
@@ -118,7 +159,7 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
         if apdu[:1] == b"/":
             inner = _from_p1(apdu)[0]
             telegram.values, telegram.meter, telegram.time = inner.values, inner.meter, inner.time
-            telegram.identification = inner.identification
+            telegram.identification, telegram.checked = inner.identification, inner.checked
             telegram.errors = telegram.errors + inner.errors
         else:
             _read(apdu, telegram, unit.notification if apdu is unit.apdu else None)
@@ -233,7 +274,13 @@ def _body(apdu: bytes) -> tuple[bytes, list[tuple[str | None, Data]]]:
     """Time (twelve bytes or none) and the pushed values: (OBIS code or None, Data). DecodeError."""
     tag = apdu[0] if apdu else -1
     if tag == DataNotification.TAG:
-        notification = DataNotification.from_bytes(apdu)
+        try:
+            notification = DataNotification.from_bytes(apdu)
+        except DecodeError as error:
+            mended = _with_tags_of_codes(apdu)
+            if error.code != "unknown_tag" or mended == apdu:
+                raise
+            notification = DataNotification.from_bytes(mended)
         return notification.date_time, [(None, notification.body)]
     if tag == EventNotification.TAG:
         event = EventNotification.from_bytes(apdu)
@@ -250,6 +297,19 @@ def _body(apdu: bytes) -> tuple[bytes, list[tuple[str | None, Data]]]:
     if tag < 0:
         raise DecodeError("cut_short", "the telegram is empty", 0)
     raise DecodeError("unknown_apdu", f"0x{tag:02x} is not the tag of something that meters push", 0)
+
+
+def _with_tags_of_codes(apdu: bytes) -> bytes:
+    """An APDU in which `06 09` stands for `09 06` before some codes at the start of a structure (Landis+Gyr ZMF100)."""
+    at = apdu.find(_EXCHANGED, 2, len(apdu) - 6)
+    while at > 1:
+        if apdu[at - 2] == STRUCTURE and apdu[at - 1] in (2, 3) and apdu[at + 2] < 2 and apdu[at + 7] == 0xFF:
+            apdu = apdu[:at] + _EXCHANGED[::-1] + apdu[at + 2 :]
+        at = apdu.find(_EXCHANGED, at + 1, len(apdu) - 6)
+    return apdu
+
+
+_EXCHANGED = b"\x06\x09"
 
 
 def _read(apdu: bytes, telegram: Telegram, decoded: DataNotification | None) -> None:
@@ -301,7 +361,7 @@ def _take(found: Interpretation, date_time: bytes, telegram: Telegram) -> None:
     telegram.meter = _meter(telegram) or found.meter
     if date_time:
         try:
-            telegram.time = ClockTime.from_bytes(date_time).iso()
+            telegram.time = ClockTime.from_meter(date_time).iso()
         except DecodeError:
             telegram.time = None
     if telegram.time is None and found.time is not None:
@@ -346,6 +406,7 @@ def _from_p1(data: bytes) -> list[Telegram]:
         telegram.identification = found.identification or None
         telegram.meter = found.meter
         telegram.time = found.time
+        telegram.checked = found.checked
         telegram.errors = found.errors
         if not telegram.values and not telegram.errors:
             telegram.errors.append(DecodeError("no_values", "the telegram has no line with a value", 0))

@@ -127,7 +127,9 @@ def _identified(data: bytes, start: int = 0) -> tuple[int, int] | None:
             body = line + 2
             while data[body : body + 2] == b"\r\n":
                 body += 2
-            if body + _SHORTEST_CIPHERED < len(data) and _ciphered_end(data, body) > 0:
+            first = data[body : body + _SHORTEST_CIPHERED]
+            is_text = all(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in first)
+            if body + _SHORTEST_CIPHERED < len(data) and not is_text and _ciphered_end(data, body) > 0:
                 return slash, body
         slash = data.find(b"/", slash + 1)
     return None
@@ -250,7 +252,10 @@ def has_noise(data: bytes, link: str) -> bool:
         line = data.find(b"\n", end) if end >= 0 else -1
         if line < 0:
             return False
-        position = line + 1
+        following = data.find(b"/", end, line)
+        position = line + 1 if following < 0 else following
+        if data[position : position + 1] == b"\x03":
+            position += 2  # a read-out's end and its block check
     return False
 
 

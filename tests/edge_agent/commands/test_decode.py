@@ -498,6 +498,15 @@ def _xxd(data: bytes) -> str:
     return "\n".join(lines)
 
 
+def _words(data: bytes, form: str) -> str:
+    """A dump as `hexdump` without `-C` and `od -x` print it: in words, the second byte first."""
+    lines = []
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16] + bytes(len(data[at : at + 16]) % 2)
+        lines.append(form.format(at) + " ".join(row[word : word + 2][::-1].hex() for word in range(0, len(row), 2)))
+    return "\n".join([*lines, form.format(len(data)).strip()]) + "\n"
+
+
 CAPTURES = {
     "bare": FRAME.hex(),
     "spaced": FRAME.hex(" ").upper(),
@@ -516,6 +525,8 @@ CAPTURES = {
     "od -A x": _offsets(FRAME, "{:06x} "),
     "od": _offsets(FRAME, "{:07o} "),
     "od -A d": _offsets(FRAME, "{:07d} "),
+    "hexdump": _words(FRAME, "{:07x} "),
+    "od -x": _words(FRAME, "{:07o} "),
     "offsets and no end": _offsets(FRAME, "{:04x}: ", last=False),
     "comments": "# taken at noon\n// by hand\n" + "\n".join(row.hex(" ") + " # 12 bytes" for row in ROWS),
     "a log with levels": "(V) HDLC frame:\n"
@@ -537,6 +548,24 @@ CAPTURES = {
 def test_a_capture_in_every_form_that_people_keep(form):
     assert telegram_bytes(CAPTURES[form].encode()) == FRAME
     assert telegram_bytes(CAPTURES[form].replace("\n", "\r\n").encode()) == FRAME
+
+
+@pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 33])
+def test_words_of_every_length(size):
+    assert telegram_bytes(_words(FRAME[:size], "{:07x} ").encode()) == FRAME[:size]
+
+
+def test_a_telegram_of_lines_in_the_forms_that_people_keep():
+    sent = P1_V5 + f"{crc16(P1_V5.encode()):04X}\r\n"
+    pieces = "".join(f"    {line!r}\n" for line in sent.splitlines(keepends=True))
+    for text in (
+        sent.replace("\r", "^M"),
+        json.dumps({"time": 1, "telegram": sent}),
+        f"TELEGRAM = (\n{pieces})\n",
+        f"2026-06-01 12:00:00 INFO got {sent!r}\n",
+    ):
+        (telegram,) = json.loads(_decode("--json", "-", data=text.encode()).stdout)["telegrams"]
+        assert (telegram["errors"], telegram["values"]["1-0:1.8.1.255"]["unit"]) == ([], "kWh")
 
 
 def test_a_capture_that_a_windows_shell_wrote():

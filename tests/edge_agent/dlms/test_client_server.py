@@ -8,6 +8,7 @@ from edge_agent.dlms.apdu.aare import AssociationResponse
 from edge_agent.dlms.apdu.base import CosemAttribute, Selection
 from edge_agent.dlms.apdu.conformance import BLOCK_GET, DEFAULT, MULTIPLE_REFERENCES
 from edge_agent.dlms.apdu.get_response import GetResponseBlock, GetResponseNormal, GetResult
+from edge_agent.dlms.apdu.initiate import InitiateResponse
 from edge_agent.dlms.client import ASSOCIATED, CLOSED, Client
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.cosem.association_ln import AssociationLn
@@ -115,6 +116,16 @@ def test_other_answers_to_an_association_request():
     ):
         client = Client()
         fails(code, drive, client.associate(), lambda apdu, answer=answer: bytes.fromhex(answer))
+        assert client.state == CLOSED
+
+
+def test_a_meter_that_is_read_by_short_names_is_named():
+    """PAFAL 16EC3 (u9n/dlms-cosem #50)."""
+    granted = InitiateResponse(DEFAULT, 0xFFFF, vaa_name=0xFA00).to_bytes()
+    for answer in (AssociationResponse(0, 0, granted), AssociationResponse(1, 2, b"", 2)):
+        client = Client()
+        error = fails("context_not_supported", drive, client.associate(), lambda apdu, answer=answer: answer.to_bytes())
+        assert "short names" in error.message
         assert client.state == CLOSED
 
 

@@ -60,6 +60,25 @@ def test_days_count_both_ways():
     assert date_from_days(20605) == (2026, 6, 1)
 
 
+def test_a_meter_that_is_not_careful():
+    for text, iso in (
+        ("07e50b1904180000ff800000", "2021-11-26T00:00:00"),  # hour 24 of the 25th
+        ("07e50c1f0518ffffff800000", "2022-01-01T00:00:00"),
+        ("07e50b1904170037ffffffff", "2021-11-25T23:00:55"),  # all that is not set is FF
+        ("07e50b19041700377f7fff00", None),
+        ("07e50b1904170037007fff00", "2021-11-25T23:00:55"),
+        ("07e50b1904170037ffffc400", "2021-11-25T23:00:55+01:00"),
+        ("07e50b1904180001ff800000", None),
+        ("000000000000000000000000", None),
+    ):
+        if iso is None:
+            fails("bad_time", ClockTime.from_meter, bytes.fromhex(text))
+        else:
+            assert ClockTime.from_meter(bytes.fromhex(text)).iso() == iso
+    assert ClockTime.from_meter(bytes.fromhex("07e50b1904180000ff800000")).weekday == 5
+    fails("bad_time", ClockTime.from_meter, b"")
+
+
 def test_fields_out_of_range_are_named():
     fails("bad_time", ClockTime.from_bytes, b"\x07\xea\x06\x01")
     for text, offset in (

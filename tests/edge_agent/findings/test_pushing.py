@@ -138,6 +138,34 @@ def test_ciphered_telegrams_name_their_meter():
         assert (line.driver.identity(), line.consumption()) == ("4c475a0001020304", [])
 
 
+def test_a_line_that_means_nothing_costs_no_row_where_the_crc_is_right():
+    lines = ["0-0:96.1.1(17)", "1-0:1.8.0(1*kWh)", "0-0:98.1.0", "1-1:30D(00012.3*kWh)"]
+    for checked in (True, False):
+        with Listening(settings("17", IMPORT)) as line:
+            line.take(write_telegram("ISK5\\2M550T", lines, checked))
+            if checked:
+                assert (line.consumption(), line.driver.faults) == ([1000], [])
+            else:
+                with pytest.raises(BadAnswerError, match="98"):
+                    line.consumption()
+
+
+@pytest.mark.parametrize(
+    ("value", "scaler"),
+    [((9, b"\x00\x12\x34\x56"), 0), ((9, b"\x00\x1e\x05"), 0), ((4, "00010110"), 0), ((10, b"123456"), -1)],
+)
+def test_bytes_and_bits_are_not_taken_for_decimal_numbers(value, scaler):
+    from edge_agent.dlms.apdu.data_notification import DataNotification
+    from edge_agent.dlms.obis import obis_bytes
+
+    register = (2, [(9, obis_bytes("1-0:1.8.0.255")), value, (2, [(15, scaler), (22, 30)])])
+    number = (2, [(9, obis_bytes("0-0:96.1.0.255")), (9, b"17")])
+    with Listening(settings("17", IMPORT)) as line:
+        line.take(DataNotification((2, [number, register])).to_bytes())
+        with pytest.raises(MapMismatchError, match="not a number"):
+            line.consumption()
+
+
 POSTED = CASES.parents[1] / "dlms" / "reported"
 BURGENLAND = {
     "key": bytes.fromhex("34743677397A24432646294A404E6352"),

@@ -9,7 +9,7 @@ import pytest
 
 from edge_agent.config import ConfigError, MeterSettings, parse_config
 from edge_agent.dlms.iec62056_21.messages import readout
-from edge_agent.meters import MapMismatchError, WrongMeterError
+from edge_agent.meters import BadAnswerError, MapMismatchError, WrongMeterError
 from edge_agent.meters.iec21 import ModeCDriver
 from edge_agent.wire.meter_map import MeterMap
 
@@ -131,6 +131,25 @@ def test_a_number_of_blanks_and_none_at_all():
         assert consumption(Meter("LGZ5\\2ZMD120AP", moves, ["1.8.0(1*kWh)"]), settings(name)) == [1000]
     with pytest.raises(WrongMeterError):
         consumption(Meter("LGZ5\\2ZMD120AP", moves, lines), settings("LGZ5"))
+
+
+def test_whole_codes_among_shortened_ones_and_rows_that_go_on():
+    """Elster AS1440 (Apollon77/ioBroker.smartmeter #152)."""
+    lines = ["C.1.0(10000001)", "1-1:1.8.0(001234.56*kWh)", "1-1:30D(00012.3*kWh)", "P.01(1)(2)", "(0.1)", "(0.2)"]
+    meter = Meter("ELS5\\@V10.04", {b"\x06050\r\n": 9600}, lines)
+    told = settings("10000001", "1-1:1.8.0.255", 1)
+    assert consumption(meter, told) == [1234560]
+    _, found, _ = driver(meter, told).read_out()
+    assert found.values["0-0:99.1.0.255"] == ("(1)(2)(0.1)(0.2)", None)
+    assert [error.message.split("'")[1] for error in found.errors] == ["1-1:30D"]
+
+
+def test_a_register_that_stands_twice_is_not_signed():
+    lines = ["C.1.0(10000001)", "1.8.0(000002*kWh)", "1.8.0(000001*kWh)"]
+    with pytest.raises(BadAnswerError, match="stands twice"):
+        consumption(Meter("LGZ5\\2ZMD120AP", {b"\x06050\r\n": 9600}, lines), settings())
+    lines = ["C.1.0(10000001)", "1.8.0(000002*kWh)", "2.8.0(000002*kWh)", "2.8.0(000001*kWh)"]
+    assert consumption(Meter("LGZ5\\2ZMD120AP", {b"\x06050\r\n": 9600}, lines), settings()) == [2000]
 
 
 def entry(**changes) -> dict:

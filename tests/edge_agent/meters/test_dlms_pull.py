@@ -541,6 +541,17 @@ def test_registers_of_every_width(value, wh):
             world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
 
 
+@pytest.mark.parametrize("shown", ["00" * 12, "ff" * 12, "07e50b1904180001ff800000"])
+def test_a_clock_and_a_row_without_a_time_take_no_other_rows_with_them(shown):
+    world = World()
+    clock = next(item for item in world.meter.objects if item.obis == "0-0:1.0.0.255")
+    clock.get = lambda index, selection=None: (axdr.OCTET_STRING, bytes.fromhex(shown))
+    unset = [(axdr.OCTET_STRING, bytes.fromhex(shown)), (axdr.UINT32, 1), (axdr.UINT32, 0)]
+    _profile(world).values["buffer"] = [unset, [_time(START + 1), (axdr.UINT32, 1234), (axdr.UINT32, 0)]]
+    assert [row.consumption for row in world.driver.rows(START * EPOCH, (START + 3) * EPOCH)] == [1234]
+    assert world.driver.clock_deviation() is None
+
+
 def test_a_status_that_cannot_be_read_makes_the_row_doubtful():
     world = World({"profile": {"status": True}})
     good = (axdr.UINT32, 1)

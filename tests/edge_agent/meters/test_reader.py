@@ -125,6 +125,38 @@ def test_a_meter_that_keeps_its_name_and_its_clock_to_itself():
     assert len(found["profile"]) == 11
 
 
+@pytest.mark.parametrize("unset", ["00" * 12, "07e5021d04170037ff800000"])
+def test_rows_captured_while_the_clock_was_not_set_take_no_others_with_them(unset):
+    profile = Profile([CLOCK, CaptureObject(3, "1-0:1.8.0.255", 2)], 900)
+    late = (axdr.OCTET_STRING, bytes.fromhex("07ea0601" + "01180000" + "00ffc400"))
+    items = [[(axdr.OCTET_STRING, bytes.fromhex(unset)), (6, 1)], [_time(0), (6, 2)], [late, (6, 3)]]
+    rows = unpack_rows((axdr.ARRAY, [(axdr.STRUCTURE, item) for item in items]), profile)
+    assert [(row.time and row.time.iso(), row.values[1][1]) for row in rows] == [
+        (None, 1),
+        ("2026-06-01T13:00:00+01:00", 2),
+        ("2026-06-02T00:00:00+01:00", 3),
+    ]
+
+
+def test_differences_to_the_row_above():
+    profile = Profile([CLOCK, CaptureObject(3, "1-0:1.8.0.255", 2)], 900)
+    values = [(6, 5_000_000), (axdr.DELTA_UINT8, 12), NULL, (axdr.DELTA_INT16, -2)]
+    items = [(axdr.STRUCTURE, [_time(at * 900), value]) for at, value in enumerate(values)]
+    rows = unpack_rows((axdr.ARRAY, items), profile)
+    assert [row.values[1][1] for row in rows] == [5_000_000, 5_000_012, 5_000_012, 5_000_010]
+    with pytest.raises(DecodeError, match="difference"):
+        unpack_rows((axdr.ARRAY, items[1:]), profile)
+
+
+def test_a_clock_that_was_never_set_keeps_nothing_else_from_being_read():
+    world = World()
+    clock = next(item for item in world.meter.objects if item.obis == "0-0:1.0.0.255")
+    clock.get = lambda index, selection=None: (axdr.OCTET_STRING, bytes(12))
+    world.driver._connection.open()
+    found = read_all(MeterReader(world.driver._connection))
+    assert (found["clock"], len(found["profile"])) == (None, 11)
+
+
 def test_buffers_that_make_no_sense():
     profile = Profile([CLOCK, CaptureObject(3, "1-0:1.8.0.255", 2)], 900)
     for data in (
