@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from authority.api import days
 from authority.app import App
 from authority.audit.books import Book
 from authority.billing.calendar import midnight
@@ -116,9 +117,9 @@ class AuditLog:
         with self._app.store.read() as session:
             start, end = 0, log.size(session)
             if first is not None:
-                start = place_at(session, midnight(first, self.zone))
+                start = place_at(session, midnight(days.clamped(first), self.zone))
             if last is not None:
-                end = place_at(session, midnight(last + timedelta(days=1), self.zone))
+                end = place_at(session, midnight(days.clamped(last) + timedelta(days=1), self.zone))
             end = end if before is None else min(end, before)
             found: list[Entry] = []
             if kind not in (READING, BOOK):

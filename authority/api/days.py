@@ -31,6 +31,11 @@ def stamp(seconds: int, zone: ZoneInfo) -> str:
     return local(seconds, zone).isoformat(timespec="seconds")
 
 
+def clamped(day: date) -> date:
+    """The day, or the first or last that may be asked for."""
+    return min(max(day, EARLIEST), LATEST)
+
+
 def span(first: date, last: date, step: str, zone: ZoneInfo) -> tuple[int, int]:
     """The moments between which the days first to last lie, both included; DaysInvalidError."""
     days = (last - first).days + 1

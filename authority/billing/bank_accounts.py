@@ -12,13 +12,14 @@ import re
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authority import typed
 from authority.app import App
 from authority.billing.errors import AccountInvalidError, MemberUnknownError
 from authority.billing.money import spaced
 from authority.home.iban import compact, is_bic, is_iban
 from authority.log import log
 from authority.store.billing import BankAccount
-from authority.store.people import User
+from authority.store.people import User, user_named
 
 SET, REMOVED = "payout_account_set", "payout_account_removed"
 LONGEST_HOLDER, LONGEST_NUMBER = 70, 34
@@ -26,7 +27,7 @@ LONGEST_HOLDER, LONGEST_NUMBER = 70, 34
 
 def checked(holder: str, number: str, bank: str) -> tuple[str, str, str]:
     """Holder, number and bank as they are kept; AccountInvalidError says what is wrong, and repeats none of it."""
-    holder, number, bank = " ".join(holder.split()), compact(number), compact(bank)
+    holder, number, bank = typed.line(holder), compact(number), compact(bank)
     if not 0 < len(holder) <= LONGEST_HOLDER or not holder.isprintable():
         raise AccountInvalidError(f"say whose the account is, in 1 to {LONGEST_HOLDER} characters")
     looks_like_one = re.match("[A-Z]{2}[0-9]{2}", number) is not None
@@ -91,7 +92,7 @@ def masked(number: str) -> str:
 
 def member_id(session: Session, name: str) -> int:
     """The member of this name; BillingError `member_unknown`."""
-    found = session.scalar(select(User.id).where(User.name == name))
+    found = user_named(session, name)
     if found is None:
         raise MemberUnknownError(f"no member is called {name!r}: authority members list")
-    return found
+    return found.id

@@ -30,6 +30,8 @@ def midnight(day: date, zone: ZoneInfo) -> int:
     """When a day begins; where midnight is left out by a change of the clock, the first moment after it."""
     wall = datetime.combine(day, time(), zone)
     moment = int(wall.timestamp())
+    if day in (date.min, date.max):
+        return moment  # it may be in no year of the calendar by UTC
     return moment if local(moment, zone).date() == day else int(wall.replace(fold=1).timestamp())
 
 

@@ -25,7 +25,7 @@ from authority.chain.client import ChainClient
 from authority.errors import MeterUnknownError
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.metering import Meter
-from authority.store.people import User
+from authority.store.people import User, user_named
 from edge_agent.wire.command import DONE, PROBLEMS, add_acting, add_json, tell
 from edge_agent.wire.files import write_atomically
 
@@ -398,7 +398,7 @@ def _credits(micro: int) -> str:
 
 
 def _member(session: Session, name: str) -> User:
-    user = session.scalar(select(User).where(User.name == name))
+    user = user_named(session, name)
     if user is None:
         known = ", ".join(repr(each) for each in session.scalars(select(User.name).order_by(User.name))) or "nobody yet"
         raise MemberUnknownError(f"no member is called {name!r}; the campus plan has {known}")

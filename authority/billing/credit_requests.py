@@ -53,7 +53,7 @@ def ask(app: App, name: str, amount: int, reference: str, confirmed: int | None,
 
     BillingErrors of `credits.check`, and `reference_used` where the reference stands for something else.
     """
-    reference = reference.strip()
+    reference = credits.as_reference(app, reference)
     user = credits.check(app, name, abs(amount), reference, confirmed)
     with app.store.write() as session:
         log.lock(session)  # of two who ask at once the second one sees what the first one asked

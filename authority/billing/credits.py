@@ -18,6 +18,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from sqlalchemy import select
 
+from authority import typed
 from authority.app import App
 from authority.billing.bill import CREDIT_ISSUED, CREDIT_REDEEMED
 from authority.billing.errors import (
@@ -36,7 +37,7 @@ from authority.enrolment import wallets
 from authority.log import log
 from authority.market.credits import require_within_limit
 from authority.store.billing import CreditEntry
-from authority.store.people import User
+from authority.store.people import User, user_named
 
 SENT, LANDED, FAILED = "sent", "landed", "failed"
 RETURNING, RETURNED = "returning", "returned"
@@ -49,16 +50,25 @@ LONGEST_REFERENCE = 128
 MAX_AMOUNT = 2**63 - 1
 
 
+def as_reference(app: App, text: str) -> str:
+    """A reference as it is kept: one that only looks otherwise is the same, but for what was kept otherwise before."""
+    said = text.strip()
+    with app.store.read() as session:
+        return typed.line(said) if session.get(CreditEntry, said) is None else said
+
+
 def check(app: App, name: str, amount: int, reference: str, confirmed: int | None) -> User:
     """The member, where a booking may be made so.
 
     BillingError `member_unknown`, `member_unregistered`, `amount_invalid`, `reference_invalid`; AboveLimitError.
     """
     with app.store.read() as session:
-        user = session.scalar(select(User).where(User.name == name))
+        user = user_named(session, name)
         known = ", ".join(repr(each) for each in session.scalars(select(User.name).order_by(User.name))) or "nobody yet"
     if user is None:
         raise MemberUnknownError(f"no member is called {name!r}; the campus plan has {known}")
+    if user.left_at is not None:
+        raise has_left(name)
     if user.registered_at is None:
         raise MemberUnregisteredError(f"{name!r} is not on the chain yet: enrol a gateway of theirs first")
     if not 0 < amount <= MAX_AMOUNT:
@@ -69,15 +79,28 @@ def check(app: App, name: str, amount: int, reference: str, confirmed: int | Non
     return user
 
 
+def has_left(name: str) -> MemberUnknownError:
+    """Why no credits are moved: whoever has left has no key here any more, so what it were given would be lost."""
+    return MemberUnknownError(
+        f"{name!r} has left and is given no credits: send back what it paid. What it is owed is in the payment file"
+    )
+
+
 def top_up(app: App, client: ChainClient, user: User, amount: int, reference: str, *, actor: str) -> CreditEntry:
     """Issue credits to a member for a payment that came in under this reference; the entry, as it stands now.
 
-    What was booked under the reference is not booked again. BillingErrors of `book`; ChainErrors.
+    What was booked under the reference is not booked again. BillingErrors of `book`, `member_unknown` for a member that
+    has left meanwhile; ChainErrors.
     """
+    entry = _known(app, client, user, amount, reference)
+    if entry is not None:
+        return entry
     wallet = Pubkey.from_string(user.wallet)
     found = client.account(accounts.User, programs.user_address(wallet))
     if found is None:
         raise MemberUnregisteredError(f"{user.name!r} is not on the chain yet")
+    if found.status == accounts.Status.CLOSED:
+        raise has_left(user.name)
     named = {
         "operator": app.home.operator.pubkey(),
         "user": programs.user_address(wallet),

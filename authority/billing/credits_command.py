@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _book(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
-    name, amount, reference = arguments.member, arguments.amount, arguments.reference.strip()
+    name, amount = arguments.member, arguments.amount
+    reference = credits.as_reference(app, arguments.reference)
     user = credits.check(app, name, amount, reference, arguments.confirm)
     if amount > app.home.settings.billing.credit_limit:
         app.home.settings.people.refuse_alone("credits")

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, or_, select
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -196,11 +196,14 @@ def failed(app: App, id: int, reason: str, *, refused: bool) -> None:
             not_taken(row, reason, app.clock(), refused=refused)
 
 
-def next_due(session: Session, kind: type[_M], now: int) -> _M | None:
-    """The mail of a kind that has been due the longest, locked; one that another process has locked is passed over."""
+def next_due(session: Session, kind: type[_M], now: int, longest: int = LONGEST_WAIT_SECONDS) -> _M | None:
+    """The mail of a kind that has been due the longest, locked; one that another process has locked is passed over.
+
+    One that seems to wait for longer than any does was put off by a clock that has been set back since.
+    """
     return session.scalar(
         select(kind)
-        .where(kind.state == WAITING, kind.next_at <= now)
+        .where(kind.state == WAITING, or_(kind.next_at <= now, kind.next_at > now + longest))
         .order_by(kind.next_at, *inspect(kind).primary_key)
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from authority import typed
 from authority.app import App
 from authority.billing import views
 from authority.billing.errors import (
@@ -213,9 +214,12 @@ def take_in(
 
 def reason_of(session: Session, text: str) -> str:
     """Why a payment is withdrawn, fit for the log; BillingError `reason_missing`, NamesSomebodyError."""
-    reason = " ".join(text.split())
-    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+    reason = typed.line(text)
+    if not 0 < len(reason) <= LONGEST_REASON:
         raise ReasonMissingError(f"say why, in 1 to {LONGEST_REASON} characters: it is logged")
+    unshown = typed.unshown(reason)
+    if unshown:
+        raise ReasonMissingError(f"leave out the character {unshown}: it cannot be shown")
     require_nameless(session, reason)
     return reason
 

@@ -7,6 +7,7 @@ with a line that cannot be read is refused as a whole, and every such line is na
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -77,10 +78,14 @@ class Payment:
 
 
 def decoded(data: bytes) -> str:
-    """A file's text: UTF-8, or the Windows code page that many banks still write. StatementInvalidError."""
+    """A file's text: UTF-8, a spreadsheet's UTF-16, or the Windows code page that many banks still write.
+
+    StatementInvalidError.
+    """
     if len(data) > MOST_BYTES:
         raise StatementInvalidError(f"the file is larger than {MOST_BYTES // 1024**2} MiB: export fewer days")
-    for encoding in ("utf-8-sig", "cp1252"):
+    marked_as = ("utf-16",) if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ()
+    for encoding in (*marked_as, "utf-8-sig", "cp1252"):
         try:
             return data.decode(encoding)
         except UnicodeDecodeError:

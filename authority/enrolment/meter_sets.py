@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authority.chain.accounts import MAX_SETTLING_METERS
 from authority.store.metering import METER_ACTIVE, Meter
 from edge_agent.wire.reading import ROLES
 
@@ -19,6 +20,8 @@ def conflict(roles: Sequence[str]) -> str | None:
         return "a building meter settles alone, without others but submeters"
     if count["grid"] > 1 or (count["grid"] and count["load"]):
         return "has either load meters or one grid meter"
+    if parts + count["building"] > MAX_SETTLING_METERS:
+        return f"settles at most {MAX_SETTLING_METERS} meters together: name another member for the others"
     return None
 
 

@@ -19,12 +19,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from authority import typed
 from authority.enrolment import meter_sets, wallets
 from authority.errors import AuthorityError
 from authority.home.home import Home
 from authority.log import log
 from authority.store.metering import Gateway, Meter
-from authority.store.people import Installation, User
+from authority.store.people import FORMER_MEMBER, Installation, User
 from edge_agent.wire.names import NAME_RULE, is_name
 from edge_agent.wire.reading import ROLES, SOURCES, meter_id
 
@@ -121,13 +122,17 @@ def _building(value: object) -> bool:
     return _text(128)(value) and isinstance(value, str) and len(value.encode()) <= MAX_BUILDING_BYTES
 
 
+def _member(value: object) -> bool:
+    return _text(64)(value) and isinstance(value, str) and not typed.line(value).startswith(FORMER_MEMBER)
+
+
 def _day(value: object) -> bool:
     return isinstance(value, date) and not isinstance(value, datetime)
 
 
 _FIELDS: Mapping[str, Mapping[str, tuple[_Check, str, object]]] = {
     "user": {
-        "name": (_text(64), "1 to 64 characters", None),
+        "name": (_member, f"1 to 64 characters, and not begin with {FORMER_MEMBER!r}", None),
         "building": (_building, "1 to 32 bytes of text", None),
         "public": (lambda value: isinstance(value, bool), "true or false", False),
     },
@@ -187,14 +192,16 @@ def parse(data: bytes) -> Plan:
     for key in document:
         if key not in _FIELDS:
             raise PlanInvalidError(f"[[{key}]] is not known; a plan has {', '.join(_FIELDS)}")
-    users = tuple(PlannedUser(**entry) for entry in _entries(document, "user"))
+    users = tuple(PlannedUser(**{**entry, "name": typed.line(entry["name"])}) for entry in _entries(document, "user"))
     installations = tuple(
         PlannedInstallation(
             **{**entry, "since": int(datetime.combine(entry["since"], datetime.min.time(), UTC).timestamp())}
         )
         for entry in _entries(document, "installation")
     )
-    meters = tuple(PlannedMeter(**entry) for entry in _entries(document, "meter"))
+    meters = tuple(
+        PlannedMeter(**{**entry, "user": typed.line(entry["user"])}) for entry in _entries(document, "meter")
+    )
     _unique("user", "name", [user.name for user in users])
     _unique("installation", "n", [installation.n for installation in installations])
     _unique("meter", "serial", [meter.serial for meter in meters])
@@ -316,14 +323,35 @@ def _apply_meter(session: Session, meter: PlannedMeter, home: Home) -> bool:
     }
     row = session.scalar(select(Meter).where(Meter.serial == meter.serial))
     if row is None:
-        other = session.scalar(select(Meter).where(Meter.gateway_name == meter.gateway, Meter.name == meter.name))
-        if other is not None:
-            raise PlanConflictError(
-                f"{meter.gateway}/{meter.name} is meter {other.serial} already; name {meter.serial} otherwise",
-            )
-        session.add(Meter(serial=meter.serial, meter_id=meter_id(home.meter_salt, meter.serial), **values))
+        identifier = meter_id(home.meter_salt, meter.serial)
+        _require_free(session, meter, identifier)
+        session.add(Meter(serial=meter.serial, meter_id=identifier, **values))
         return False
+    where = f"{row.gateway_name}/{row.name}"
+    if row.public_key is not None and row.user_id != user.id:
+        raise PlanConflictError(
+            f"meter {meter.serial} is {row.user.name}'s and in use; the plan says {meter.user!r}. Correct the plan, or "
+            f"give it to {meter.user}: authority meters reassign {where} --to {meter.user!r}"
+        )
     return _change(row, values, row.public_key is not None, f"meter {meter.serial}")
+
+
+def _require_free(session: Session, meter: PlannedMeter, identifier: bytes) -> None:
+    """PlanConflictError where the place of a new meter is another's, or its serial is what another is known by."""
+    other = session.scalar(select(Meter).where(Meter.gateway_name == meter.gateway, Meter.name == meter.name))
+    if other is not None:
+        raise PlanConflictError(
+            f"{meter.gateway}/{meter.name} is meter {other.serial} already: where that was exchanged for "
+            f"{meter.serial}, authority meters exchange {meter.gateway}/{meter.name} --serial {meter.serial}; where "
+            f"it was exchanged before, write {other.serial} into the plan; else name {meter.serial} otherwise",
+        )
+    first = session.scalar(select(Meter).where(Meter.meter_id == identifier))
+    if first is not None:
+        raise PlanConflictError(
+            f"{meter.serial} was the first device of {first.gateway_name}/{first.name}, which goes by that serial on "
+            f"the chain for good, also since it was exchanged for {first.serial}: write a mark behind it here and in "
+            f"gateway.toml, such as {meter.serial}-2",
+        )
 
 
 def _change(row: object, values: Mapping[str, object], fixed: bool, what: str) -> bool:

@@ -13,7 +13,7 @@ from authority.chain.accounts import User as RegistryUser
 from authority.chain.client import ChainClient
 from authority.home.settings import BillingSettings
 from authority.log import log
-from authority.market.policies import CreditInvalidError, MarketError, UserUnregisteredError, user_of
+from authority.market.policies import CreditInvalidError, MarketError, UserUnregisteredError, present
 from authority.store import Store
 
 MAX_AMOUNT = 2**63 - 1
@@ -64,7 +64,7 @@ def checked(store: Store, amounts: Sequence[tuple[str, int]]) -> list[dict[str, 
     acts: list[dict[str, str | int]] = []
     with store.read() as session:
         for name, amount in amounts:
-            user = user_of(session, name)
+            user = present(session, name)
             if user.registered_at is None:
                 raise UserUnregisteredError(f"{name!r} is not on the chain yet: enrol a gateway of theirs first")
             if not 0 < amount <= MAX_AMOUNT:

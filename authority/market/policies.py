@@ -11,7 +11,7 @@ from authority.log import log
 from authority.market.prices import MarketPrices
 from authority.market.standing_orders import StandingOrder
 from authority.store.market import StandingOrderPolicy
-from authority.store.people import User
+from authority.store.people import User, user_named
 
 MAX_PRICE = 2**32 - 1
 MAX_RESERVE_WH = 2**63 - 1
@@ -59,10 +59,18 @@ class UserUnregisteredError(MarketError):
 
 def user_of(session: Session, name: str) -> User:
     """The member of this name; UserUnknownError."""
-    user = session.scalar(select(User).where(User.name == name))
+    user = user_named(session, name)
     if user is None:
         known = ", ".join(repr(each) for each in session.scalars(select(User.name).order_by(User.name))) or "nobody yet"
         raise UserUnknownError(f"no user is called {name!r}; the campus plan has {known}")
+    return user
+
+
+def present(session: Session, name: str) -> User:
+    """The member of this name, that takes part; UserUnknownError."""
+    user = user_of(session, name)
+    if user.left_at is not None:
+        raise UserUnknownError(f"{name!r} has left: it takes part in nothing any more")
     return user
 
 
@@ -105,7 +113,7 @@ def set_standing_order(
         raise StandingOrderInvalidError(
             "give --sell-at, --buy-at or --feed-in-above; `authority market standing-order remove` ends it",
         )
-    user = user_of(session, user_name)
+    user = present(session, user_name)
     if prices is not None:
         require_effect(order, prices)
     session.merge(

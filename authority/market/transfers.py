@@ -24,7 +24,7 @@ from authority.log import log
 from authority.market.policies import MarketError
 from authority.store.base import table_of
 from authority.store.market import TRANSFER_OPEN, MemberCode, TransferRow
-from authority.store.people import User
+from authority.store.people import User, user_named
 
 DEPOSIT, WITHDRAW, GIVE = ACTS = ("deposit", "withdraw", "give")
 ENERGY, CREDIT = ASSETS = ("energy", "credit")
@@ -225,7 +225,8 @@ def by_code(session: Session, code: str) -> User | None:
 
 def by_name(session: Session, name: str) -> User | None:
     """The member of exactly this name, as long as it is in the market."""
-    return session.scalar(select(User).where(User.name == name, User.left_at.is_(None)))
+    found = user_named(session, name)
+    return None if found is None or found.left_at is not None else found
 
 
 # For settlement

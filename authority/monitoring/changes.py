@@ -78,6 +78,10 @@ class Outbox:
         """Whether there is anything to deliver."""
         return bool(self.changes or self.digest)
 
+    def is_due(self, now: int) -> bool:
+        """Whether it may be tried; a pause that seems longer than any is a clock that was set back meanwhile."""
+        return not 0 < self.next_at - now <= LONGEST_PAUSE
+
     def failed(self, now: int, error: str) -> Outbox:
         """After an attempt that failed: the next comes after a pause that doubles."""
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.attempts, 16))
@@ -125,13 +129,16 @@ class Memory:
         write_atomically(home / ALERTS_NOTE, json.dumps(asdict(self), ensure_ascii=False).encode())
 
     def looked(self, now: int, problems: Iterable[Problem], channels: Sequence[str], settle_seconds: int) -> Memory:
-        """After a look: what has stood, or been away, for `settle_seconds` waits for every channel from now on."""
+        """After a look: what has stood, or been away, for `settle_seconds` waits for every channel from now on.
+
+        What began later than now was seen by a clock that has been set back since: it counts from now.
+        """
         present = {key_of(problem): problem for problem in problems}
         known: dict[str, Known] = {}
         changes: list[Change] = []
         for key, problem in present.items():
             held = self.known.get(key)
-            since, told = (now, False) if held is None else (held.since, held.told)
+            since, told = (now, False) if held is None else (min(held.since, now), held.told)
             if not told and now - since >= settle_seconds:
                 told = True
                 changes.append(Change(since, RAISED, problem.code, problem.subject, problem.text))
@@ -139,7 +146,7 @@ class Memory:
         for key, held in self.known.items():
             if key in present or not held.told:
                 continue
-            away = now if held.away_since is None else held.away_since
+            away = now if held.away_since is None else min(held.away_since, now)
             if now - away >= settle_seconds:
                 changes.append(Change(away, CLEARED, held.code, held.subject, held.text))
             else:

@@ -57,7 +57,7 @@ class Post:
     def _look(self, app: App) -> None:
         """See what has changed for people, once in LOOK_SECONDS."""
         now = app.clock()
-        if self._looked_at is not None and now < self._looked_at + LOOK_SECONDS:
+        if self._looked_at is not None and 0 <= now - self._looked_at < LOOK_SECONDS:
             return
         client = ChainClient(app.home.rpc_url, attempts=1, timeout=5)
         try:

@@ -112,7 +112,7 @@ class Watcher:
         self._keep(memory)
         for name, channel in self._to.items():
             outbox = memory.outboxes[name]
-            if outbox.waits and outbox.next_at <= self._clock():
+            if outbox.waits and outbox.is_due(self._clock()):
                 memory = memory.with_outbox(name, self._deliver(name, channel, outbox, memory))
                 self._keep(memory)
 

@@ -15,7 +15,7 @@ from authority.market.clearing import escrow_of_bid
 from authority.refusals import NotFoundError
 from authority.settlement.views import book_view, usable
 from authority.store.metering import Frame, Meter, held_back, waiting_for_the_chain
-from authority.store.people import User
+from authority.store.people import User, user_named
 
 
 def meter_of(session: Session, name: str) -> Meter:
@@ -30,7 +30,7 @@ def meter_of(session: Session, name: str) -> Meter:
 
 def member_of(session: Session, name: str) -> User:
     """The member of this name; NotFoundError."""
-    found = session.scalar(select(User).where(User.name == name))
+    found = user_named(session, name)
     if found is None:
         raise NotFoundError(f"there is no member {name!r}; see: authority members list")
     return found

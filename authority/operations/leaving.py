@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from authority.billing import credits
 from authority.chain import accounts
@@ -35,7 +36,7 @@ from authority.operations.tokens import ENERGY, MOST_AT_ONCE, Holder
 from authority.store.billing import CreditEntry
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import METER_RETIRED, Meter
-from authority.store.people import User
+from authority.store.people import FORMER_MEMBER, User
 
 LEAVING = "leaving-"
 """Begins the reference under which a leaving member's credits are taken back: there is no transfer of a bank yet."""
@@ -230,14 +231,15 @@ def _plan(desk: Desk, found: MemberOnChain) -> dict[str, int]:
 
 
 def _erase(desk: Desk, done: Done, user: User, found: MemberOnChain | None) -> None:
-    number = user.id if found is None else found.user.member_index
     done.facts["erased"] = ["name", "building", "key of its wallet"]
+    done.facts["next"] = [f"take {user.name!r} out of the campus plan: loaded with it, that makes a new member"]
     if desk.dry_run:
         desk.note(done, f"member {user.name}", "name, building and key would be erased")
         return
     with desk.app.store.write() as session:
+        log.lock(session)
         kept = session.get_one(User, user.id)
-        kept.name, kept.building, kept.public = f"former member {number}", "", False
+        kept.name, kept.building, kept.public = _former_name(session, user, found), "", False
         kept.sealed_key = kept.next_wallet = kept.next_sealed_key = None
         kept.left_at = desk.app.clock()
         tickets.forget_words(session, user.id)
@@ -247,3 +249,11 @@ def _erase(desk: Desk, done: Done, user: User, found: MemberOnChain | None) -> N
     desk.note(
         done, f"member {user.name}", f"has left: name, building and key are erased; now {kept.name}", changed=True
     )
+
+
+def _former_name(session: Session, user: User, found: MemberOnChain | None) -> str:
+    """A name that says nothing and is nobody else's: by its index on the chain, or by its address."""
+    named = "" if found is None else f"{FORMER_MEMBER}{found.user.member_index}"
+    if named and session.scalar(select(User.id).where(User.name == named)) is None:
+        return named
+    return f"{FORMER_MEMBER}{user.wallet[:8]}"

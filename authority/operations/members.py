@@ -10,6 +10,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 from sqlalchemy import select
 
+from authority import typed
 from authority.chain import accounts, programs
 from authority.enrolment import wallets
 from authority.enrolment.plan import MAX_BUILDING_BYTES
@@ -24,7 +25,7 @@ from authority.refusals import ConflictError
 from authority.store.billing import IssuedBill
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import Meter
-from authority.store.people import User
+from authority.store.people import FORMER_MEMBER, User, user_named
 
 MAX_NAME = 64
 LONGEST_TERM = 366 * 86_400
@@ -126,13 +127,13 @@ def add(desk: Desk, name: str, building: str, *, public: bool = False, wallet: s
 
     NameInvalidError, WalletInvalidError, ConflictError where the name is another's.
     """
-    done = desk.begin("add", name)
+    done, name = desk.begin("add", name), typed.line(name)
     check_name(name)
     if not building.strip() or len(building.encode()) > MAX_BUILDING_BYTES or not building.isprintable():
         raise NameInvalidError(f"a building's name is 1 to {MAX_BUILDING_BYTES} bytes of text")
     own = None if wallet is None else address_of(wallet)
     with desk.app.store.read() as session:
-        user = session.scalar(select(User).where(User.name == name))
+        user = user_named(session, name)
     if user is not None and (user.building != building or (own is not None and str(own) != user.wallet)):
         raise ConflictError(f"there is a member {name!r} already, with another building or wallet")
     if user is None:
@@ -163,6 +164,8 @@ def check_name(name: str) -> None:
     """NameInvalidError for what no member can be called."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise NameInvalidError(f"a member's name is 1 to {MAX_NAME} printable characters")
+    if name.startswith(FORMER_MEMBER):
+        raise NameInvalidError(f"{FORMER_MEMBER!r} begins the names of members that have left: choose another name")
 
 
 def address_of(text: str) -> Pubkey:
@@ -177,14 +180,19 @@ def present(desk: Desk, name: str) -> tuple[User, MemberOnChain]:
     """A member that has not left, with the chain's word; NotFoundError, LeftError, NotOnChainError."""
     with desk.app.store.read() as session:
         user = member_of(session, name)
-    if user.left_at is not None:
-        raise LeftError(f"{name} has left: a member that comes back is added anew")
+    require_there(user)
     found = member_on_chain(desk.client, user)
     if found is None:
         raise NotOnChainError(
             f"{name} is not on the chain yet: authority members add {name!r} --building {user.building!r}"
         )
     return user, found
+
+
+def require_there(user: User) -> None:
+    """LeftError for a member that has left."""
+    if user.left_at is not None:
+        raise LeftError(f"{user.name} has left: a member that comes back is added anew")
 
 
 def suspend(desk: Desk, name: str) -> Done:
@@ -223,14 +231,15 @@ def set_status(desk: Desk, done: Done, user: User, account: accounts.User, statu
 
 def rename(desk: Desk, name: str, new: str) -> Done:
     """Call a member otherwise, from now on: the log and the chain know it by its address alone."""
-    done = desk.begin("rename", name)
+    done, new = desk.begin("rename", name), typed.line(new)
     check_name(new)
     with desk.app.store.read() as session:
-        other = session.scalar(select(User).where(User.name == new))
-        if session.scalar(select(User).where(User.name == name)) is None and other is not None:
+        other = user_named(session, new)
+        if user_named(session, name) is None and other is not None:
             desk.note(done, f"member {name}", f"is called {new} already")
             return done
         user = member_of(session, name)
+    require_there(user)
     if other is not None and other.id != user.id:
         raise ConflictError(f"there is a member {new!r} already")
     if not desk.dry_run and other is None:
@@ -250,6 +259,7 @@ def make_delegate_key(desk: Desk, name: str) -> Done:
         return done
     with desk.app.store.write() as session:
         user = member_of(session, name)
+        require_there(user)
         address = wallets.add(session, desk.app.home, user, os.urandom, desk.app.clock())
         data = {"key": address, "reason": desk.reason, "wallet": user.wallet}
         log.record_act(session, "wallet_key_made", desk.actor, desk.app.clock(), data)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authority import typed
 from authority.app import App
 from authority.language.reading import marked
 from authority.log import log
@@ -44,9 +45,10 @@ def publish(
 
     The log has for whom and when; the words, which may name somebody, are not in it. NewsInvalidError.
     """
-    title, text, now = " ".join(title.split()), _text(text), app.clock()
-    if not 0 < len(title) <= LONGEST_TITLE or not title.isprintable():
+    title, text, now = typed.line(title), _text(text), app.clock()
+    if not 0 < len(title) <= LONGEST_TITLE:
         raise NewsInvalidError(f"a title has 1 to {LONGEST_TITLE} characters")
+    _require_shown(title)
     if not max(starts_at, now) < ends_at <= starts_at + LONGEST_SECONDS:
         raise NewsInvalidError("it has to end after it begins, in the future, and within a year")
     if audience not in AUDIENCES:
@@ -78,10 +80,17 @@ def publish(
 
 
 def _text(text: str) -> str:
-    found = "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
-    if not 0 < len(found) <= LONGEST_TEXT or not found.replace("\n", "").isprintable():
+    found = typed.lines(text)
+    if not 0 < len(found) <= LONGEST_TEXT:
         raise NewsInvalidError(f"a text has 1 to {LONGEST_TEXT} characters")
+    _require_shown(found)
     return found
+
+
+def _require_shown(text: str) -> None:
+    unshown = typed.unshown(text)
+    if unshown:
+        raise NewsInvalidError(f"leave out the character {unshown}: it cannot be shown")
 
 
 def withdraw(app: App, number: int, *, actor: str, dry_run: bool = False) -> bool:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from authority import typed
 from authority.app import App
 from authority.billing import views
 from authority.billing.calendar import days_between, local
@@ -91,10 +92,12 @@ def _line(document: Mapping[str, Any], line: int) -> Mapping[str, Any]:
 
 
 def _text(text: str, least: int) -> str:
-    lines = [" ".join(line.split()) for line in text.strip().splitlines()]
-    found = "\n".join(lines)
-    if not least <= len(found) <= LONGEST_TEXT or not found.replace("\n", "").isprintable():
+    found = typed.lines(text)
+    if not least <= len(found) <= LONGEST_TEXT:
         raise TicketInvalidError(f"write at most {LONGEST_TEXT} characters, and something")
+    unshown = typed.unshown(found)
+    if unshown:
+        raise TicketInvalidError(f"leave out the character {unshown}: it cannot be shown")
     return found
 
 

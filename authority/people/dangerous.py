@@ -177,7 +177,7 @@ def unmasking(session: Session, pseudonym: str) -> Data:
 
 def booking(app: App, name: str, amount: int, reference: str) -> Data:
     """A top-up, or payout (negative), in micro-credits. BillingErrors of `credits.check`, but for the limit."""
-    reference = reference.strip()
+    reference = credits.as_reference(app, reference)
     user = credits.check(app, name, abs(amount), reference, abs(amount))
     return {"amount": amount, "reference": reference, "wallet": user.wallet}
 

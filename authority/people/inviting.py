@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -81,8 +82,13 @@ class Invited:
 
 
 def parse(text: str) -> list[Row]:
-    """Read a list; ListInvalidError where it is not one. Its delimiter is a comma, a semicolon or a tab."""
-    text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").strip("\r\n")
+    """Read a list; ListInvalidError where it is not one. Its delimiter is a comma, a semicolon or a tab.
+
+    Lines end as on any machine; a first line such as sep=; is a spreadsheet's.
+    """
+    text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+    if re.match("sep=.\n", text, re.IGNORECASE):
+        text = text.partition("\n")[2]
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     try:

@@ -239,7 +239,7 @@ def _note(
             sent_at = None if mail is None else mail.sent_at
             due = now + SETTLE_SECONDS
             if sent_at is not None and not announced:
-                due = max(due, sent_at + DAY_SECONDS)
+                due = max(due, min(sent_at, now) + DAY_SECONDS)
             session.merge(
                 NoticeMail(
                     person_id=person_id, state=WAITING, asked_at=now, next_at=due, tries=0, sent_at=sent_at, error=""
@@ -261,7 +261,7 @@ def claim(app: App) -> Claimed | None:
     while True:
         with app.store.write() as session:
             now = app.clock()
-            mail = next_due(session, NoticeMail, now)
+            mail = next_due(session, NoticeMail, now, DAY_SECONDS)
             if mail is None:
                 return None
             person, running = session.get_one(Person, mail.person_id), news.running(session, now)

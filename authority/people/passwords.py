@@ -95,7 +95,7 @@ def _there(session: Session, key: bytes, now: int) -> None:
 
 def _require_open(session: Session, key: bytes, now: int) -> FailedSignIn | None:
     failed = session.get(FailedSignIn, key, with_for_update=True)
-    if failed is not None and failed.closed_until > now:
+    if failed is not None and 0 < failed.closed_until - now <= LONGEST_CLOSED_SECONDS:  # beyond, the clock went back
         raise SignInClosedError(failed.closed_until - now)
     return failed
 

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authority import typed
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
@@ -102,9 +103,12 @@ def by_login(session: Session, login: str, now: int) -> Principal:
 
 def reason_of(session: Session, text: str) -> str:
     """Why, fit for the log; ProposalInvalidError, NamesSomebodyError."""
-    reason = " ".join(text.split())
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON or not reason.isprintable():
+    reason = typed.line(text)
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
         raise ProposalInvalidError(f"say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters; it is logged")
+    unshown = typed.unshown(reason)
+    if unshown:
+        raise ProposalInvalidError(f"leave out the character {unshown}: it cannot be shown")
     require_nameless(session, reason)
     return reason
 

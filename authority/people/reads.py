@@ -32,4 +32,4 @@ def note(store: Store, reader: Principal, what: str, subject: str, now: int) -> 
 
 def _lately(session: Session, reader: Principal, what: str, subject: str, now: int) -> bool:
     known = session.get(LoggedRead, (reader.pseudonym, what, subject))
-    return known is not None and now < known.at + QUIET_SECONDS
+    return known is not None and 0 <= now - known.at < QUIET_SECONDS  # before that, the clock was set back

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from authority import typed
 from authority.log.nameless import require_nameless
 from authority.people.errors import ActUnclearError
 
@@ -12,8 +13,11 @@ LEAST_REASON, MOST_REASON = 3, 200
 
 def reason_of(session: Session, text: str) -> str:
     """The reason that was typed; ActUnclearError, NamesSomebodyError."""
-    reason = " ".join(text.split())
-    if not LEAST_REASON <= len(reason) <= MOST_REASON or not reason.isprintable():
+    reason = typed.line(text)
+    if not LEAST_REASON <= len(reason) <= MOST_REASON:
         raise ActUnclearError(f"say why, in {LEAST_REASON} to {MOST_REASON} characters; it is logged")
+    unshown = typed.unshown(reason)
+    if unshown:
+        raise ActUnclearError(f"leave out the character {unshown}: it cannot be shown")
     require_nameless(session, reason)
     return reason

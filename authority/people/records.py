@@ -13,7 +13,7 @@ from authority.people.errors import PersonInvalidError, PersonUnknownError, Role
 from authority.people.roles import DELEGATE, FORMER, MEMBER, OF_A_MEMBER, ROLES, MemberAccount, Principal
 from authority.store.billing import BankAccount, BillMail
 from authority.store.desk import TicketWords
-from authority.store.people import User
+from authority.store.people import User, user_named
 from authority.store.persons import (
     Invitation,
     InvitationMail,
@@ -112,8 +112,8 @@ def note_changed(session: Session, person: Person, *, by: str, now: int) -> None
 
 def member_named(session: Session, name: str) -> User:
     """The member of the market with this name; RoleInvalidError where there is none or it has left."""
-    found = session.scalar(select(User).where(User.name == name, User.left_at.is_(None)))
-    if found is None:
+    found = user_named(session, name)
+    if found is None or found.left_at is not None:
         raise RoleInvalidError(f"there is no member {name!r} in the market; see: authority members list")
     return found
 

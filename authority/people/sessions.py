@@ -108,7 +108,7 @@ def require_fresh(session: Session, id: str, now: int) -> None:
 def is_fresh(session: Session, id: str, now: int) -> bool:
     """Whether a session began just now, and by more than a link."""
     found = session.get_one(PersonSession, id)
-    return found.via != BY_LINK and now < found.created_at + FRESH_SECONDS
+    return found.via != BY_LINK and 0 <= now - found.created_at < FRESH_SECONDS
 
 
 def end(session: Session, id: str, *, by: str, now: int, person_id: int | None = None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from authority.billing.bill import trades_of
@@ -237,10 +237,12 @@ def _silent(
 
 def claim(session: Session, now: int) -> Claimed | None:
     """A message that is due, for a while nobody else's; None where nothing is."""
+    put_off_by_a_clock_that_went_back = WebhookDelivery.next_at > now + LONGEST_WAIT_SECONDS
+    is_due = or_(WebhookDelivery.next_at <= now, put_off_by_a_clock_that_went_back)
     found = session.execute(
         select(WebhookDelivery, Webhook)
         .join(Webhook, Webhook.id == WebhookDelivery.webhook_id)
-        .where(WebhookDelivery.state == WAITING, WebhookDelivery.next_at <= now, Webhook.stopped_at.is_(None))
+        .where(WebhookDelivery.state == WAITING, is_due, Webhook.stopped_at.is_(None))
         .order_by(WebhookDelivery.next_at, WebhookDelivery.id)
         .limit(1)
         .with_for_update(of=WebhookDelivery, skip_locked=True)

@@ -95,13 +95,19 @@ def settling(session: Session, user_id: int) -> dict[int, Counted]:
 
 
 def had(session: Session, user_id: int) -> dict[int, Tenures]:
-    """All meters that are or were the member's, submeters and retired ones too, and between which boundaries."""
+    """All meters that are or were the member's, submeters and retired ones too, and between which boundaries.
+
+    One that went on to another, or back, at the boundary at which it came measured nothing for whoever had it between.
+    """
     tenures: dict[int, list[tuple[int | None, int | None]]] = defaultdict(list)
     its = select(MeterTenure.meter_pk, MeterTenure.since_end, MeterTenure.until_end).where(
         MeterTenure.user_id == user_id
     )
     for pk, since, until in session.execute(its.order_by(MeterTenure.id)):
-        tenures[pk].append((since, until))
+        if since is not None and since == until:
+            continue
+        goes_on = tenures[pk] and since is not None and tenures[pk][-1][1] == since
+        tenures[pk].append((tenures[pk].pop()[0] if goes_on else since, until))
     ever = select(MeterTenure.meter_pk).where(MeterTenure.meter_pk == Meter.id).exists()
     always = session.scalars(select(Meter.id).where(Meter.user_id == user_id, ~ever))
     return {pk: tuple(some) for pk, some in tenures.items()} | dict.fromkeys(always, ((None, None),))

@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
 from authority.app import App
 from authority.billing.bill import trades_of
 from authority.chain import programs
@@ -32,7 +30,7 @@ from authority.simulation.errors import StrategyFailedError
 from authority.simulation.own_code import told
 from authority.simulation.seeds import Seed
 from authority.simulation.strategies import Answer, Buy, Decide, Order, Past, Sell, Strategy, Terms, View
-from authority.store.people import User
+from authority.store.people import user_named
 
 LINES_NAME = "strategies.jsonl"
 PAST_SECONDS = 7 * 86_400
@@ -114,7 +112,7 @@ class Asking:
         members = {str(member.member): member for member in chain.members}
         for name, asked in self._asked.items():
             with app.store.read() as session:
-                user = session.scalar(select(User).where(User.name == name))
+                user = user_named(session, name)
                 given = [] if user is None else hand_orders.of_member(session, user.id, chain.epoch - 1)
             member = None if user is None else members.get(user.wallet)
             if user is None or member is None or member.closed:

@@ -12,7 +12,7 @@ from authority.store.metering import GATEWAY_ENROLLED, METER_ACTIVE
 SILENT_SECONDS = 120
 """A gateway says something every ten seconds (live power) or thirty (status)."""
 CHAIN_SECONDS = 60
-"""How long the chain's own clock may stand behind this machine's: a chain that makes no slots does not tick."""
+"""How far the chain's own clock may be off this machine's: a chain that makes no slots does not tick."""
 CERTIFICATE_SECONDS = 30 * 86_400
 DAYS_LEFT = 14
 REMEDY_SECONDS = 86_400
@@ -77,6 +77,14 @@ def _chain(facts: Facts) -> Iterator[Problem]:
             "validator",
             f"its chain has stopped at slot {chain.slot}, {age(facts.time - chain.clock)} behind this machine's clock: "
             "look at its log, and start it again; nothing is settled meanwhile, and no reading is lost",
+        )
+    if chain.clock is not None and chain.clock - facts.time > CHAIN_SECONDS:
+        yield Problem(
+            "chain_ahead",
+            "validator",
+            f"its clock is {age(chain.clock - facts.time)} ahead of this machine's, and never goes back: see that "
+            "this machine's is right (timedatectl); where it was ahead for a while, the market rests until it is that "
+            "late, and no reading is lost meanwhile",
         )
     if chain.missing_checkpoints:
         epochs = ", ".join(str(epoch) for epoch in chain.missing_checkpoints[:SHOWN])

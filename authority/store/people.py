@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, String, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from authority import typed
 from authority.store.base import Base, BigInt, Name, Seconds
 
 
@@ -39,6 +40,17 @@ class User(Base):
     def signs_as(self) -> str:
         """The wallet that signs for the member now (base58)."""
         return self.signing_wallet or self.wallet
+
+
+FORMER_MEMBER = "former member "
+"""Begins what a member is called that has left, whose name is erased."""
+
+
+def user_named(session: Session, name: str) -> User | None:
+    """The member of this name, however it is typed; one that was kept as it is typed comes first."""
+    wanted = dict.fromkeys((name, typed.line(name)))
+    found = {user.name: user for user in session.scalars(select(User).where(User.name.in_(wanted)))}
+    return next((found[each] for each in wanted if each in found), None)
 
 
 class WalletKey(Base):

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
 
+from authority import typed
 from authority.api import gate
 from authority.api.gate import Rule
 from authority.api.treasury import Treasury
@@ -119,7 +120,7 @@ def _entering(form: Mapping[str, str], zone: ZoneInfo, seconds: int) -> Entering
 
 
 def _reason(form: Mapping[str, str]) -> str:
-    reason = " ".join(form.get("reason", "").split())
+    reason = typed.line(form.get("reason", ""))
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
         raise EstimateInvalidError(f"say why, in 1 to {LONGEST_REASON} characters: it is printed on the bill")
     return reason

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
 
+from authority import typed
 from authority.api import gate
 from authority.api.gate import Rule
 from authority.api.treasury import CREDITS, GapsNotAcceptedError, ReviewOutdatedError, Treasury
@@ -449,7 +450,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
 
 def _correcting(form: Mapping[str, str], lines: int) -> Correcting:
     """The correction that a form says; CorrectionInvalidError, AmountInvalidError."""
-    line, reason = form.get("line", ""), form.get("reason", "").strip()
+    line, reason = form.get("line", ""), typed.line(form.get("reason", ""))
     if not (line.isascii() and line.isdigit() and len(line) < 6 and 1 <= int(line) <= lines):
         raise CorrectionInvalidError("choose the line that is wrong")
     amount = amounts.parse(form.get("amount", ""), 6, marked("Amount"))
@@ -485,7 +486,7 @@ def _assigned(form: Mapping[str, str]) -> dict[int, int]:
 
 def _moving(form: Mapping[str, str]) -> Moving:
     """The top-up or payout that a form says; BookingInvalidError, AmountInvalidError."""
-    member, reference = form.get("member", ""), form.get("reference", "").strip()
+    member, reference = form.get("member", ""), typed.line(form.get("reference", ""))
     amount = amounts.parse(form.get("amount", ""), 6, "Amount")
     if not member:
         raise BookingInvalidError("choose the member")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authority.billing import calendar
-from authority.billing.calendar import LEAST_EPOCHS, Parameters, Staging, first_epoch_at, length_from, month_start
+from authority.billing.calendar import (
+    LEAST_EPOCHS,
+    Parameters,
+    Staging,
+    first_epoch_at,
+    length_from,
+    midnight,
+    month_start,
+)
 from authority.billing.errors import BillingError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -170,3 +178,10 @@ def test_whatever_the_operator_stages_the_turn_is_right_or_it_was_told(data):
         state = Parameters(state.epoch + 1, MARCH, state.length, state.staged_length, state.staged_from)
     at_turn = state.staged_length if state.staged_from is not None and state.staged_from <= MARCH else state.length
     assert at_turn == IN_MARCH or told
+
+
+@pytest.mark.parametrize("zone", ["Asia/Bangkok", "America/New_York"])
+def test_the_calendars_first_and_last_day_begin_too(zone):
+    """Whatever date a form or an address names has a beginning, which can be refused in words."""
+    assert midnight(date.min, ZoneInfo(zone)) < midnight(date(1970, 1, 1), ZoneInfo(zone))
+    assert midnight(date.max, ZoneInfo(zone)) > midnight(date(2999, 12, 31), ZoneInfo(zone))

@@ -10,6 +10,7 @@ import pytest
 from billing_campus import command_of, run_epochs
 
 from authority.billing import credits
+from authority.billing.credit_requests import ask, book_waiting, bookings
 from authority.billing.errors import BillingError
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
@@ -41,6 +42,8 @@ def test_credits_are_booked_once_for_a_reference(campus, booking, billing):
     assert campus.credit("D") == 0
     assert [booking(*said)["changed"] for _ in range(2)] == [True, False]
     assert campus.credit("D") == 5 * MILLION
+    pasted = "Transfer\N{NO-BREAK SPACE}17  of\N{ZERO WIDTH SPACE} Dora"  # as a bank's page gives it
+    assert booking("top-up", "D", 5 * MILLION, "--reference", pasted)["changed"] is False
     assert "reference_used" in booking("top-up", "D", 6 * MILLION, "--reference", "Transfer 17 of Dora", status=1)
     assert "reference_used" in booking("top-up", "C", 5 * MILLION, "--reference", "Transfer 17 of Dora", status=1)
     assert [set(data) for data in acts(campus, "credit_issued")] == [{"amount", "signature", "wallet"}]  # and no name
@@ -60,6 +63,22 @@ def test_credits_are_booked_once_for_a_reference(campus, booking, billing):
     assert (ledger["ok"], ledger["issued"], ledger["redeemed"], ledger["supply"]) == (
         True, 5 * MILLION, 2 * MILLION, 3 * MILLION,
     )  # fmt: skip
+
+
+def test_a_top_up_that_was_asked_for_before_its_member_left_is_refused(campus, billing, capsys):
+    """Nobody has the key any more, so the credits would be lost: the money goes back to who paid."""
+    campus.register_member("E")
+    with campus.app.store.read() as session:
+        wallet = session.query(User).filter_by(name="E").one().wallet
+    assert ask(campus.app, "E", 5 * MILLION, "Transfer 18", None, actor="x")
+    assert command_of(campus, capsys, "members")("leave", "E", "--reason", "moved out")["changed"] is True
+    assert book_waiting(campus.app, campus.client) == 0
+    with campus.app.store.read() as session:
+        (told,) = bookings(session).rows
+    assert (told.state, told.wallet, "has left" in told.told) == ("refused", wallet, True)
+    ledger = billing("ledger", "--check")
+    assert (ledger["ok"], ledger["issued"], ledger["supply"]) == (True, 0, 0)
+    assert campus.audit() == 0
 
 
 def test_beyond_the_limit_the_amount_is_said_again(campus, booking):

@@ -124,6 +124,7 @@ def test_a_german_banks_file_with_lines_before_the_columns():
     assert (first.text, first.currency) == ("Ada; Lovelace RF18 7F3A", "EUR")
     assert (second.line, second.booked_on, second.amount) == (7, date(2026, 11, 27), -12_500_000)
     assert parse(decoded(file.encode()), layout)[0].key == first.key
+    assert parse(decoded(file.encode("utf-16")), layout)[0].key == first.key  # a spreadsheet's "Unicode text"
 
 
 def test_columns_of_what_came_in_and_what_went_out_with_dates_as_the_bank_has_them():

@@ -105,8 +105,46 @@ def test_what_is_in_use_cannot_be_changed_by_a_plan(app: App) -> None:
         with pytest.raises(PlanError) as caught:
             apply(app, change)
         assert caught.value.code == "plan_conflict"
-    with pytest.raises(PlanError, match="S9"):
+    with pytest.raises(PlanError, match="authority meters exchange dormitory-a/load --serial S9"):
         apply(app, PLAN.replace('"S2"', '"S9"'))
+
+
+def test_a_meter_that_is_anothers_now_is_told_by_the_members_names(app: App) -> None:
+    apply(app, PLAN)
+    with app.store.write() as session:
+        meter = session.scalars(select(Meter).where(Meter.serial == "S2")).one()
+        meter.public_key = bytes(32)
+        meter.user = User(name="Fay", building="A", wallet="f")
+    with pytest.raises(PlanError, match=r"S2 is Fay's .* meters reassign dormitory-a/load --to 'Dormitory Ä'"):
+        apply(app, PLAN)
+
+
+def test_a_device_that_was_exchanged_and_stands_elsewhere_is_told_what_to_write(app: App) -> None:
+    apply(app, PLAN)
+    with app.store.write() as session:
+        session.scalars(select(Meter).where(Meter.serial == "S2")).one().serial = "S7"
+    plans = PLAN.replace('"S2"', '"S7"')
+    second = plans.index("[[meter]]", plans.index("[[meter]]") + 1)
+    elsewhere = plans[second:].replace('"load"', '"load2"', 1).replace('"S7"', '"S2"')
+    with pytest.raises(PlanError, match=r"S2 was the first device of dormitory-a/load, .* such as S2-2"):
+        apply(app, plans + elsewhere)
+    assert apply(app, plans + elsewhere.replace('"S2"', '"S2-2"')).added == 1
+
+
+def test_names_that_look_alike_are_one_members(app: App) -> None:
+    apply(app, PLAN)
+    decomposed = PLAN.replace("Dormitory Ä", "Dormitory A\N{COMBINING DIAERESIS} ")
+    assert apply(app, decomposed).act is None
+    with pytest.raises(PlanError, match="former member"):
+        apply(app, PLAN.replace("Dormitory Ä", "former member 3"))
+
+
+def test_a_member_has_as_many_meters_as_the_registry_takes(app: App) -> None:
+    meter = PLAN[PLAN.rindex("[[meter]]") :]
+    more = [meter.replace('"load"', f'"load{n}"', 1).replace('"S2"', f'"S{n}"') for n in range(3, 26)]
+    assert apply(app, PLAN + "".join(more[:-1])).added
+    with pytest.raises(PlanError, match="at most 24 meters"):
+        apply(app, PLAN + "".join(more))
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,16 @@ def test_a_relay_that_is_away_delays_and_loses_nothing(office: Office, relay: An
     assert office.errors() == ["", ""]
 
 
+def test_a_clock_that_was_a_day_ahead_puts_no_mail_off(office: Office, relay: Any) -> None:
+    relay.answer = "451 later"
+    mailing.ask(office.app, 0, actor="x")
+    office.post(86_400)
+    assert office.states() == [(1, "waiting"), (2, "waiting")]
+    relay.answer = "250 OK"
+    office.post(-86_400)
+    assert len(relay.mails) == 2
+
+
 def test_a_process_that_dies_between_claim_and_answer_repeats_with_the_same_id(office: Office, relay: Any) -> None:
     mailing.ask(office.app, 0, actor="x")
     claimed = mailing.claim(office.app)

@@ -53,6 +53,19 @@ class TestChanges:
         assert [change.at for change in memory.outboxes["mail"].changes] == [NOW, NOW + 400]
         assert told(memory, "webhook") == told(memory)
 
+    def test_a_clock_that_was_a_day_ahead_delays_neither_a_beginning_nor_an_end(self) -> None:
+        day = 86_400
+        memory = after(Memory(), (day, [SILENT]), (30, [SILENT]), (30 + SETTLE, [SILENT]))
+        assert told(memory) == [(RAISED, "gateway_silent")]
+        memory = after(memory, (day, []), (300, []), (300 + SETTLE, []))
+        assert told(memory) == [(RAISED, "gateway_silent"), (CLEARED, "gateway_silent")]
+
+    def test_a_clock_that_was_a_day_ahead_puts_no_delivery_off(self) -> None:
+        outbox = Outbox(digest=True).failed(NOW + 86_400, "it is away")
+        assert outbox.is_due(NOW)
+        assert not outbox.is_due(NOW + 86_400)
+        assert outbox.is_due(outbox.next_at)
+
     def test_what_comes_and_goes_is_not_told(self) -> None:
         looks = [(at, [SILENT] if at % 180 < 60 else []) for at in range(0, 3_600, 30)]
         assert told(after(Memory(), *looks)) == []

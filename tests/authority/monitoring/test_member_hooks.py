@@ -198,6 +198,18 @@ def test_a_receiver_that_takes_nothing_is_tried_later_and_given_up_with_a_notice
     assert program.told[-1]["data"]["bill"] == 3
 
 
+def test_a_clock_that_was_a_day_ahead_puts_no_message_off(site: PeopleSite, program: Receiver, clock: Any) -> None:
+    site = rewired(site, program.outside)
+    make(site, program.url)
+    issue(site.app, site.members["Dormitory A"], 1)
+    program.server.status = 500
+    clock.now += 86_400
+    assert send_due(site.app, program.outside) == 0
+    program.server.status = 204
+    clock.now -= 86_400
+    assert send_due(site.app, program.outside) == 1
+
+
 def test_the_api_makes_one_once_and_a_persons_webhooks_go_with_it(site: PeopleSite, program: Receiver) -> None:
     site = rewired(site, program.outside)
     client, body = site.client(MEMBER), {"url": program.url, "events": ["bill_issued"]}

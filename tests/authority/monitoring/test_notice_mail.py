@@ -167,6 +167,21 @@ def test_a_relay_that_is_away_delays_and_nothing_is_told_twice(office: Office, r
     assert len(relay.mails) == 1
 
 
+def test_a_clock_that_was_days_ahead_puts_no_notice_off(office: Office, relay: Any) -> None:
+    relay.answer = "451 later"
+    office.look(10 * DAY)
+    office.look(HOUR)
+    relay.answer = "250 OK"
+    office.look(-8 * DAY)
+    office.look(HOUR)
+    assert len(relay.mails) == 1
+    office.bring_back()
+    office.now += DAY
+    for _ in range(2):
+        office.look(HOUR)
+    assert len(relay.mails) == 2, "the next day it is told that it is over"
+
+
 def test_bills_are_mailed_unless_one_has_chosen_otherwise(office: Office) -> None:
     client = office.site.flask.test_client()
     client.environ_base.update(HTTP_ORIGIN=ORIGIN, HTTP_ACCEPT="text/html", HTTP_HOST="energy.campus.example")

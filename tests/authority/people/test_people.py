@@ -186,6 +186,17 @@ def test_wrong_passwords_that_come_at_once_are_all_counted(app, clock, ada):
         assert session.scalars(text("SELECT count FROM failed_sign_ins")).all() == [passwords.FREE_TRIES]
 
 
+def test_a_members_name_is_found_however_it_is_typed(app, ada):
+    with app.store.write() as session:
+        session.add(
+            User(name="Jos\N{LATIN SMALL LETTER E WITH ACUTE} Ay", building="B", wallet=str(Keypair().pubkey()))
+        )
+        for typed in (" Jos\N{LATIN SMALL LETTER E WITH ACUTE}  Ay", "Jose\N{COMBINING ACUTE ACCENT} Ay"):
+            assert records.member_named(session, typed).building == "B"
+        with pytest.raises(RoleInvalidError):
+            records.member_named(session, "Jose Ay")
+
+
 def test_a_role_that_is_given_twice_at_once_is_given_once(app, ada):
     def grant():
         with app.store.write() as session:
@@ -284,6 +295,29 @@ def test_reading_of_anothers_data_is_a_leaf_once_in_a_while(app, clock, ada):
     clock.now += reads.QUIET_SECONDS
     reads.note(app.store, reader, "bills", "wallet-1", clock())
     assert len(act_kinds(app)) == before + 3
+
+
+def test_a_clock_that_was_a_day_ahead_hides_no_reading_opens_nothing_and_shuts_nobody_out(app, clock, ada):
+    with app.store.write() as session:
+        session.get_one(Person, ada.id).password_hash = passwords.hashed(GOOD)
+        reader = records.principal(session, session.get_one(Person, ada.id), "s", clock())
+    now = clock()
+    clock.now += DAY
+    secret = begin(app, ada)
+    reads.note(app.store, reader, "bills", "wallet-1", clock())
+    for _ in range(passwords.FREE_TRIES + 1):
+        with pytest.raises(SignInRefusedError):
+            passwords.check(app.store, "ada@campus.example", "wrong", clock())
+    before = act_kinds(app).count("data_read")
+    clock.now = now
+    reads.note(app.store, reader, "bills", "wallet-1", clock())
+    assert act_kinds(app).count("data_read") == before + 1
+    assert passwords.check(app.store, "ada@campus.example", GOOD, clock()) == ada.id
+    with app.store.read() as session:
+        (shown,) = sessions.listed(session, ada.id, clock())
+        assert not sessions.is_fresh(session, shown["session"], clock())
+        assert sessions.is_fresh(session, shown["session"], clock() + DAY)
+    assert look(app, secret) is not None
 
 
 def test_what_is_erased_is_nowhere_and_the_log_never_had_it(app, clock, ada):

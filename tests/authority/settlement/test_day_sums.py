@@ -300,6 +300,21 @@ def test_a_tenant_sees_what_was_measured_in_its_own_time(app: App, members: Memb
         assert set(session.scalars(select(EnergyDay.user_id))) == {2, 3}
 
 
+def test_a_meter_that_was_given_to_the_wrong_member_and_back_is_as_if_nothing_had_been(
+    app: App, members: Members
+) -> None:
+    noon = midnight(PLAIN, BERLIN) + 43_200
+    with app.store.write() as session:
+        for user_id, since, until in ((2, None, noon), (1, noon, noon), (2, noon, None)):
+            session.add(MeterTenure(meter_pk=4, user_id=user_id, since_end=since, until_end=until))
+            session.flush()
+        assert member_meters.had(session, 2) == {4: ((None, None),)}
+        assert 4 not in member_meters.had(session, 1)
+        session.add(MeterTenure(meter_pk=4, user_id=1, since_end=noon, until_end=noon + STEP))
+        session.flush()
+        assert member_meters.had(session, 1)[4] == ((noon, noon + STEP),)
+
+
 def test_keeping_goes_on_where_it_stopped(app: App, members: Members, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store with a year behind it is not summed in one go."""
     monkeypatch.setattr(day_sums, "MEMBER_DAYS_A_TURN", 2)

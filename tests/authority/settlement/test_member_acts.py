@@ -181,6 +181,26 @@ def test_a_member_leaves_with_everything_settled_paid_and_erased(campus, run):
     assert campus.audit() == 0
 
 
+def test_who_has_left_is_called_as_nobody_else_is_and_stays_so(campus, run):
+    """Another has the name already, as one of an earlier release may."""
+    campus.register_member("F")
+    with campus.app.store.write() as session:
+        session.add(User(name="former member 4", building="", wallet="w" * 32, left_at=1))
+    told = run("members", "leave", "F", "--reason", "moved out")
+    assert told["next"] == ["take 'F' out of the campus plan: loaded with it, that makes a new member"]
+    with campus.app.store.read() as session:
+        user = session.scalars(select(User).where(User.wallet == str(campus.wallets["F"]))).one()
+    assert user.left_at is not None
+    assert user.name == f"former member {user.wallet[:8]}"
+    assert "has left" in run("members", "rename", user.name, "Hugo", exits=1)
+    assert "has left" in run("members", "delegate-key", user.name, exits=1)
+    assert "has left" in run("market", "credit", user.name, "1000000", exits=1)
+    assert "has left" in run("market", "standing-order", "set", user.name, "--buy-at", "250000", exits=1)
+    assert "has left" in run("credits", "top-up", user.name, "1000000", "--reference", "late", exits=1)
+    assert "choose another name" in run("members", "add", "former member 9", "--building", "X", exits=1)
+    assert campus.audit() == 0
+
+
 @pytest.mark.finding("ops-4")
 def test_a_larger_plant_counts_from_its_epoch_on(campus, run):
     worker = campus.worker()

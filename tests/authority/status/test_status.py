@@ -60,6 +60,7 @@ def test_a_gateways_problem_is_told(change: dict[str, Any], code: str, words: st
     ("change", "code", "words"),
     [
         pytest.param({"clock": NOW - 90}, "chain_stands", "90 s behind", marks=pytest.mark.finding("ops-7")),
+        ({"clock": NOW + 86_390}, "chain_ahead", "23 h ahead"),
         pytest.param({"error": "refused"}, "validator_unreachable", "refused", marks=pytest.mark.finding("ops-7")),
         pytest.param({"missing_checkpoints": (5, 6)}, "chain_went_back", "(5, 6)", marks=pytest.mark.finding("ops-7")),
         pytest.param({"behind_meters": ("gw-1/pv",)}, "chain_went_back", "gw-1/pv", marks=pytest.mark.finding("ops-7")),

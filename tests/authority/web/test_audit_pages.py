@@ -89,7 +89,8 @@ def test_the_log_is_shown_by_day_and_odd_addresses_show_something(site, ask):
     assert walk(ask, f"/audit/log?from={yesterday}") == walk(ask, f"/audit/log?to={tomorrow}") == everything
     assert walk(ask, "/audit/log?to=2020-01-01") == []
     assert walk(ask, "/audit/log?from=2200-01-01") == []
-    for odd in ("?before=x", "?before=-1", f"?before={'9' * 30}", "?from=yesterday", "?kind=%00"):
+    days = ("?from=yesterday", "?from=0001-01-01", "?to=9999-12-31")
+    for odd in ("?before=x", "?before=-1", f"?before={'9' * 30}", *days, "?kind=%00"):
         assert "The log" in ask(f"/audit/log{odd}"), odd
 
 

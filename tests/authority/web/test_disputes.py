@@ -89,7 +89,10 @@ def test_a_line_is_disputed_answered_and_closed_by_a_correction(site: Any) -> No
     member = site.client(MEMBER).get(url).text
     assert member.count("We look at the meter.") == 1
     assert "was answered" in member
-    assert send(site, MEMBER, url, text="Thank you").status_code == 303
+    family = "Thank you \U0001f468\u200d\U0001f469\u200d\U0001f467"
+    assert "U+202E" in send(site, MEMBER, url, text="Thank \u202eyou").text
+    assert send(site, MEMBER, url, text=family + "\N{ZERO WIDTH SPACE}").status_code == 303
+    assert family in site.client(MEMBER).get(url).text
     assert "waits for the department" in site.client(MEMBER).get(url).text
     close = {"act": "close", "outcome": "1/1"}
     assert send(site, TREASURER, f"/disputes/{number}", **close).status_code == 400, "nothing was corrected yet"

@@ -96,7 +96,7 @@ def test_one_is_withdrawn_and_the_log_has_no_words(site: Any) -> None:
 def test_what_is_no_announcement_is_refused_in_words(site: Any) -> None:
     for fields, words in (
         ({"text": " "}, "1 to 2000 characters"),
-        ({"text": "x\x07"}, "1 to 2000 characters"),
+        ({"text": "x\x07"}, "the character U+0007: it cannot be shown"),
         ({"ends_at": moment(site, -2)}, "end after it begins"),
         ({"ends_at": moment(site, 9_000)}, "within a year"),
         ({"starts_at": "soon"}, "site&#39;s clock"),

@@ -333,6 +333,10 @@ def test_what_is_no_list_is_refused_in_words(site):
 def test_a_list_comes_as_a_file_too(site):
     file = (io.BytesIO(b"\xef\xbb\xbf" + LIST.encode()), "members.csv")
     assert "2 new" in send(site, "/op/members/list", file=file, csv="").text
+    spreadsheet = (io.BytesIO(("sep=;\n" + LIST).replace("\n", "\r\n").encode()), "members.csv")
+    assert "2 new" in send(site, "/op/members/list", file=spreadsheet, csv="").text
+    old = (io.BytesIO(LIST.replace("\n", "\r").encode()), "members.csv")
+    assert "2 new" in send(site, "/op/members/list", file=old, csv="").text
     latin = (io.BytesIO(LIST.replace("Ada", "Ad\xe4").encode("latin-1")), "members.csv")
     assert "not in UTF-8" in send(site, "/op/members/list", file=latin, csv="").text
     large = (io.BytesIO(b"x" * 70_000), "members.csv")
