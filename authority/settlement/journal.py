@@ -250,12 +250,11 @@ class Journal:
                 figures["publishable"] = may_be_told(session, book)
             self._mark(session, epoch, (), figures)
             self._acts(session, [Logged(f"checkpoint_epoch:{epoch}", "checkpoint_epoch", said)])
-            return self._head(session, epoch)
-
-    def log_book(self, epoch: int, data: bytes) -> int:
-        """Log an epoch's final book once; its log index."""
-        with self.store.write() as session:
-            return self._book(session, epoch, data)
+            if self._publish is not None:
+                signed = self._publish(session, epoch)
+                return signed.size, signed.root
+            size = log.size(session)
+            return size, log.root(session, size)
 
     @staticmethod
     def _book(session: Session, epoch: int, data: bytes) -> int:
@@ -265,18 +264,6 @@ class Journal:
         index = log.append(session, book_leaf(data))
         insert_rows(session, _act_rows, ("key", "log_index"), [(key, index)])
         return index
-
-    def log_head(self, epoch: int) -> tuple[int, bytes]:
-        """The log's size and root now: what an epoch's checkpoint pins, and what is given out with it."""
-        with self.store.write() as session:
-            return self._head(session, epoch)
-
-    def _head(self, session: Session, epoch: int) -> tuple[int, bytes]:
-        if self._publish is not None:
-            signed = self._publish(session, epoch)
-            return signed.size, signed.root
-        size = log.size(session)
-        return size, log.root(session, size)
 
     # Spans
 
