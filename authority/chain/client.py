@@ -26,7 +26,7 @@ from solders.compute_budget import set_compute_unit_limit, set_compute_unit_pric
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
-from solders.message import MessageV0
+from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.system_program import (
@@ -876,7 +876,9 @@ def sign_transaction(
     given = {public_key(keypair): keypair for keypair in (payer, *signers)}
     if missing := [str(key) for key in needed if key not in given]:
         raise SignerMissingError(f"the transaction needs the signature of {', '.join(missing)}")
-    transaction = VersionedTransaction(message, [given[key] for key in needed])
+    # VersionedTransaction(message, signers) computes every public key anew, which takes longer than to sign.
+    signed = to_bytes_versioned(message)
+    transaction = VersionedTransaction.populate(message, [given[key].sign_message(signed) for key in needed])
     size = len(bytes(transaction))
     if size > MAX_TRANSACTION_SIZE:
         raise TransactionTooLargeError(

@@ -28,7 +28,7 @@ from authority.log.tree import Growth, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
-from authority.store.rows import Writes, insert_rows
+from authority.store.rows import Writes, execute, insert_rows
 from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.reading import CODE_NUMBERS, LEAF_READING, VERDICTS, Frame, reading_leaf
@@ -123,7 +123,7 @@ class State:
 
 
 def _state(session: Session, *, lock: bool) -> State:
-    return state_of(session.connection().execute(LOCKED_STATE if lock else _STATE).all())
+    return state_of(execute(session, LOCKED_STATE if lock else _STATE).all())
 
 
 def state_of(rows: Sequence[Sequence[Any]]) -> State:
@@ -142,8 +142,7 @@ def append_all(session: Session, leaves: Sequence[bytes]) -> int:
     """Append leaves (type byte and payload each) in order; the first one's index. Durable when the session commits."""
     growth = _grow(session, leaves, lock(session))
     if leaves:
-        rows = [{"log_index": index, "data": data} for index, data in enumerate(leaves, growth.first)]
-        session.execute(insert(table_of(LogLeaf)), rows)
+        insert_rows(session, table_of(LogLeaf), ("log_index", "data"), list(enumerate(leaves, growth.first)))
     return growth.first
 
 
@@ -385,8 +384,7 @@ def checkpoint_of(row: Checkpoint, network_id: bytes) -> SignedCheckpoint:
 def checkpoint(session: Session, network_id: bytes, key: Keypair) -> SignedCheckpoint:
     """Sign the log as it stands, and keep the checkpoint; the one already signed where the log has not grown."""
     state = _state(session, lock=True)
-    kept = session.get(Checkpoint, state.size)
-    if kept is not None:
+    for kept in execute(session, _KEPT_AT, {"at": state.size}):
         return checkpoint_of(kept, network_id)
     return sign(session, network_id, key, state.size, merkle.frontier_root(tree.split_hashes(state.frontier)))
 
@@ -403,7 +401,9 @@ def sign(
     return SignedCheckpoint(network_id, size, root, signature)
 
 
-_KEEP = insert(table_of(Checkpoint)).values({name: bindparam(name) for name in ("size", "root", "signature", "time")})
+_kept = table_of(Checkpoint)
+_KEPT_AT = select(_kept).where(_kept.c.size == bindparam("at"))
+_KEEP = insert(_kept).values({name: bindparam(name) for name in ("size", "root", "signature", "time")})
 
 
 def checkpoint_after(session: Session, index: int, network_id: bytes) -> SignedCheckpoint | None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from solders.keypair import Keypair
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from authority.log import log
 from authority.log.log import SignedCheckpoint
 from authority.log.note import Cosignature, VerifierKey
+from authority.store.base import table_of
 from authority.store.log import Checkpoint, KeptCosignature, PublishedCheckpoint
+from authority.store.rows import execute, insert_rows
 
 Publish = Callable[[Session, int], SignedCheckpoint]
 """Signs the log as it stands and gives it out as an epoch's checkpoint."""
@@ -28,9 +30,13 @@ def publisher(network_id: bytes, key: Keypair) -> Publish:
 def publish(session: Session, network_id: bytes, key: Keypair, epoch: int) -> SignedCheckpoint:
     """Sign the log as it stands, and keep the checkpoint as the epoch's; the one there is where it has not grown."""
     signed = log.checkpoint(session, network_id, key)
-    if session.get(PublishedCheckpoint, signed.size) is None:
-        session.add(PublishedCheckpoint(size=signed.size, epoch=epoch, public_key=bytes(key.pubkey())))
+    if execute(session, _PUBLISHED_AT, {"at": signed.size}).scalar() is None:
+        insert_rows(session, _published, ("size", "epoch", "public_key"), [(signed.size, epoch, bytes(key.pubkey()))])
     return signed
+
+
+_published = table_of(PublishedCheckpoint)
+_PUBLISHED_AT = select(_published.c.size).where(_published.c.size == bindparam("at"))
 
 
 def newest(session: Session) -> tuple[SignedCheckpoint, bytes] | None:

@@ -17,7 +17,7 @@ from authority.log.merkle import HASH_SIZE, node_hash
 from authority.log.tiles import TILE_HEIGHT, TILE_WIDTH, Tile
 from authority.store.base import table_of
 from authority.store.log import LogTile
-from authority.store.rows import Writes
+from authority.store.rows import Writes, execute
 
 _tile = table_of(LogTile)
 _AT = (_tile.c.level == bindparam("at_level"), _tile.c.n == bindparam("at_n"))
@@ -51,7 +51,7 @@ class TileReader:
     def tile(self, level: int, n: int) -> bytes:
         """A tile's hashes as far as it is filled; empty where there is none."""
         if (level, n) not in self._tiles:
-            found = self._session.connection().execute(_READ, {"at_level": level, "at_n": n}).scalar()
+            found = execute(self._session, _READ, {"at_level": level, "at_n": n}).scalar()
             self._tiles[level, n] = found or b""
         return self._tiles[level, n]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from operator import is_
 from typing import Any, TypeVar
 
 from solders.account import Account
@@ -115,6 +116,7 @@ class SettlementChain:
         self._member_views: dict[Pubkey, tuple[tuple[object, ...], MemberView]] = {}
         self._books: dict[int, tuple[bytes, BookView]] = {}
         self._seats: tuple[bytes, Sequence[Seat]] = (b"", ())
+        self._meters_read: tuple[Sequence[Account | None], tuple[MeterView, ...]] = ((), ())
         self._refreshed: tuple[int, ...] | None = None
         self._in_tables = False
 
@@ -148,7 +150,7 @@ class SettlementChain:
         }
         names = {row.wallet: row.name for row in members}
         if (known, names) != (self._meters, self._names):
-            self._meters, self._names = known, names
+            self._meters, self._names, self._meters_read = known, names, ((), ())
             self._members = {Pubkey.from_string(wallet): name for wallet, name in names.items()}
             self._meter_addresses = [
                 address
@@ -217,7 +219,7 @@ class SettlementChain:
         return Snapshot(
             now=now,
             config=config,
-            meters=tuple(self._read_meters()),
+            meters=self._read_meters(),
             members=tuple(self._read_members(config.billing_period, seats)),
             books=self._read_books(last_checkpoint),
             last_checkpoint=last_checkpoint,
@@ -242,7 +244,7 @@ class SettlementChain:
         found = None if oracle is None else Oracle.from_account(oracle)
         last = found.last_epoch if found is not None and found.has_checkpoint else None
         if seats is not None and seats != self._seats[0]:
-            self._seats = (seats, Seat.array(seats, Seats.size(), Seats.from_account(seats).capacity))
+            self._seats = (seats, _seats_in(seats, *self._seats))
         return now, config_view(Config.from_account(config), now), last, self._seats[1]
 
     def _read_books(self, last_checkpoint: int | None) -> dict[int, BookView]:
@@ -274,9 +276,15 @@ class SettlementChain:
         found = zip(addresses, self.client.raw_accounts(addresses, size), strict=True)
         return [data for address, account in found if (data := self.client.account_data(kind, address, account))]
 
-    def _read_meters(self) -> Iterator[MeterView]:
+    def _read_meters(self) -> tuple[MeterView, ...]:
+        """The meters that are registered; the same ones as long as none of their accounts is another."""
         addresses = self._meter_addresses
         accounts = self.mirror.accounts(addresses)
+        if not _all_same(self._meters_read[0], accounts):
+            self._meters_read = (accounts, tuple(self._meters_in(addresses, accounts)))
+        return self._meters_read[1]
+
+    def _meters_in(self, addresses: Sequence[Pubkey], accounts: Sequence[Account | None]) -> Iterator[MeterView]:
         for place, (meter_id, (pk, name, key)) in enumerate(self._meters.items()):
             registered, stands = accounts[2 * place], accounts[2 * place + 1]
             source = (registered, stands, pk, name, key)
@@ -604,6 +612,23 @@ class SettlementChain:
 
     def _tables(self, instructions: Sequence[Instruction]) -> list[AddressLookupTableAccount]:
         return self.tables.holding({meta.pubkey for each in instructions for meta in each.accounts})
+
+
+def _seats_in(data: bytes, before: bytes, seats: Sequence[Seat]) -> Sequence[Seat]:
+    """The seats in their account's data; those that are as they were before are taken over and not decoded again."""
+    start, size, capacity = Seats.size(), Seat.FORMAT.size, Seats.from_account(data).capacity
+    if capacity != len(seats):
+        return Seat.array(data, start, capacity)
+    found = list(seats)
+    for place, at in enumerate(range(start, start + capacity * size, size)):
+        if data[at : at + size] != before[at : at + size]:
+            found[place] = Seat.array(data, at, 1)[0]
+    return found
+
+
+def _all_same(known: Sequence[Account | None], accounts: Sequence[Account | None]) -> bool:
+    """Whether these are the very objects that were known."""
+    return len(known) == len(accounts) and all(map(is_, known, accounts))
 
 
 def _units(orders: int) -> int:

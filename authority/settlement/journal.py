@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, true, update
+from sqlalchemy import Row, Select, bindparam, func, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from authority.log import log
@@ -20,6 +20,7 @@ from authority.market import hand_orders, transfers
 from authority.market.book_leaf import book_leaf
 from authority.market.hand_orders import HandOrder
 from authority.market.transfers import Transfer
+from authority.settlement.market_sums import may_be_told
 from authority.store import Store
 from authority.store.base import table_of
 from authority.store.kept import Kept
@@ -36,6 +37,7 @@ from authority.store.metering import (
     waiting_for_the_chain,
 )
 from authority.store.people import User
+from authority.store.rows import delete_rows, execute, insert_rows, rows_among, set_row, update_rows
 from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, SettlementAct, SettlementEpoch, act_key
 
 ACTOR = "settlement"
@@ -64,6 +66,10 @@ class WaitingFrame:
     status: str
     signature: str | None = None
     error: str | None = None
+
+
+EpochRow = SettlementEpoch | Row[Any]
+"""An epoch's row, by the names of its columns: read many times a round, and so without an object of the session."""
 
 
 class Logged(NamedTuple):
@@ -130,7 +136,7 @@ class Journal:
         Where none is known, the first is the one after `after` (the chain's last checkpoint), else the current.
         """
         with self.store.read() as session:
-            last = session.connection().scalar(_LAST_EPOCH)
+            last = execute(session, _LAST_EPOCH).scalar()
         if last is None:
             last = after if after is not None else current - 1
         if last >= current:
@@ -139,7 +145,7 @@ class Journal:
             for epoch in range(last + 1, current + 1):
                 session.add(SettlementEpoch(epoch=epoch, state=EPOCH_STATES[0], first_seen_ms=self.clock_ms()))
 
-    def open_epochs(self) -> list[SettlementEpoch]:
+    def open_epochs(self) -> list[EpochRow]:
         """Epochs with something left to do, oldest first: at most OPEN_EPOCHS, and the newest two."""
         return self._open_epochs.get()
 
@@ -154,17 +160,20 @@ class Journal:
         A stage keeps the time at which it was first noted. The state follows: the last stage of EPOCH_STATES that is
         complete together with all before it.
         """
-        now = self.clock_ms()
         with self.store.write() as session:
-            connection = session.connection()
-            row = connection.execute(_EPOCH, {"of": epoch}).mappings().one_or_none()
-            if row is None:
-                begun = {"epoch": epoch, "state": EPOCH_STATES[0], "first_seen_ms": now}
-                connection.execute(insert(_epochs), begun)
-            known = dict(row or {})
-            changed = {f"{stage}_ms": now for stage in stages if known.get(f"{stage}_ms") is None} | figures
-            changed["state"] = _state_of(known | changed)
-            connection.execute(_MARKED, {"of": epoch, **changed})
+            self._mark(session, epoch, stages, figures)
+
+    def _mark(self, session: Session, epoch: int, stages: Sequence[str], figures: Mapping[str, object]) -> None:
+        now = self.clock_ms()
+        row = execute(session, _EPOCH, {"of": epoch}).mappings().one_or_none()
+        if row is None:
+            session.add(SettlementEpoch(epoch=epoch, state=EPOCH_STATES[0], first_seen_ms=now))
+            session.flush()
+        known = dict(row or {})
+        noted = {f"{stage}_ms": now for stage in stages if known.get(f"{stage}_ms") is None}
+        changed: dict[str, object] = {**noted, **figures}
+        changed["state"] = _state_of(known | changed)
+        set_row(session, _epochs, "epoch", epoch, changed)
 
     # Acts and the log
 
@@ -176,13 +185,15 @@ class Journal:
     def _acts(self, session: Session, acts: Sequence[Logged]) -> dict[str, int]:
         """Log those acts that are not logged yet; the index of each."""
         keys = {act_key(act.key): act.key for act in acts}
-        rows = session.connection().execute(_ACTS_OF, {"of": list(keys)})
+        if not keys:
+            return {}
+        rows = rows_among(session, _ACTS, _act_rows.c.key, list(keys))
         found = {keys[row.key]: row.log_index for row in rows}
         new = [act for act in acts if act.key not in found]
         indexes = log.record_acts(session, [(act.kind, act.data) for act in new], ACTOR, self._seconds())
         if new:
-            made = [{"key": act_key(act.key), "log_index": index} for act, index in zip(new, indexes, strict=True)]
-            session.connection().execute(_NEW_ACT, made)
+            made = [(act_key(act.key), index) for act, index in zip(new, indexes, strict=True)]
+            insert_rows(session, _act_rows, ("key", "log_index"), made)
         return found | {act.key: index for act, index in zip(new, indexes, strict=True)}
 
     def departing(self, departures: Sequence[Departure]) -> None:
@@ -195,22 +206,16 @@ class Journal:
             carried = {frame.log_index: departure.signature for departure in departures for frame in departure.frames}
             if carried:
                 set_frames(session, list(carried), chain_status=CHAIN_SUBMITTED)
-                new = [{"log_index": at, "signature": by} for at, by in carried.items()]
-                session.connection().execute(_NEW_CARRIED, new)
+                insert_rows(session, _carried, ("log_index", "signature"), list(carried.items()))
             purposes = {purpose: departure for departure in departures for purpose in departure.purposes}
             if purposes:
-                session.connection().execute(_PENDING_NO_MORE, {"of": list(purposes)})
+                delete_rows(session, _pending, "purpose", list(purposes))
+                now = self._seconds()
                 kept = [
-                    {
-                        "purpose": purpose,
-                        "signature": departure.signature,
-                        "last_valid_block_height": departure.last_valid_block_height,
-                        "raw": departure.raw,
-                        "sent_at": self._seconds(),
-                    }
-                    for purpose, departure in purposes.items()
+                    (purpose, each.signature, each.last_valid_block_height, each.raw, now)
+                    for purpose, each in purposes.items()
                 ]
-                session.connection().execute(_NEW_PENDING, kept)
+                insert_rows(session, _pending, _PENDING_COLUMNS, kept)
             for departure in departures:
                 if departure.by_hand:
                     hand_orders.mark(session, departure.by_hand, hand_orders.SENT, signature=departure.signature)
@@ -230,29 +235,35 @@ class Journal:
                     hand_orders.mark(session, by_hand, hand_orders.DONE)
                 if moved:
                     transfers.mark(session, moved, transfers.DONE)
-                if purposes:
-                    session.connection().execute(_PENDING_NO_MORE, {"of": purposes})
+                delete_rows(session, _pending, "purpose", purposes)
 
-    def log_book(self, epoch: int, data: bytes) -> int:
-        """Log an epoch's final book once; its log index."""
-        key = act_key(f"book:{epoch}")
+    def checkpointing(self, epoch: int, book_hash: bytes, book: bytes | None) -> tuple[int, bytes]:
+        """Log an epoch's final book (None where it had none) and its checkpoint, each once, before that is first sent.
+
+        The log's size and root after it: what the checkpoint pins, and what is given out with it.
+        """
+        figures: dict[str, object] = {"book_hash": book_hash}
+        said = {"epoch": epoch, "book_hash": book_hash.hex()}
         with self.store.write() as session:
-            known = session.get(SettlementAct, key)
-            if known is not None:
-                return known.log_index
-            index = log.append(session, book_leaf(data))
-            session.add(SettlementAct(key=key, log_index=index))
-            return index
-
-    def log_head(self, epoch: int) -> tuple[int, bytes]:
-        """The log's size and root now: what an epoch's checkpoint pins, and what is given out with it."""
-        if self._publish is not None:
-            with self.store.write() as session:
+            if book is not None:
+                figures["book_log_index"] = self._book(session, epoch, book)
+                figures["publishable"] = may_be_told(session, book)
+            self._mark(session, epoch, (), figures)
+            self._acts(session, [Logged(f"checkpoint_epoch:{epoch}", "checkpoint_epoch", said)])
+            if self._publish is not None:
                 signed = self._publish(session, epoch)
-            return signed.size, signed.root
-        with self.store.read() as session:
+                return signed.size, signed.root
             size = log.size(session)
             return size, log.root(session, size)
+
+    @staticmethod
+    def _book(session: Session, epoch: int, data: bytes) -> int:
+        key = act_key(f"book:{epoch}")
+        for row in rows_among(session, _ACTS, _act_rows.c.key, [key]):
+            return int(row.log_index)
+        index = log.append(session, book_leaf(data))
+        insert_rows(session, _act_rows, ("key", "log_index"), [(key, index)])
+        return index
 
     # Spans
 
@@ -264,24 +275,15 @@ class Journal:
         those of whom the caller knows it.
         """
         with self.store.write() as session:
-            connection = session.connection()
             made = []
             for total in totals:
-                last = recorded.get(total.wallet) or _last_span(connection, total)
+                last = recorded.get(total.wallet) or _last_span(session, total)
                 if last.boundary == total.boundary:
                     continue
-                made.append(
-                    {
-                        "wallet": total.wallet,
-                        "boundary": total.boundary,
-                        "minted_wh": total.minted_wh - last.minted_wh,
-                        "withdrawal_wh": total.withdrawn_wh - last.withdrawn_wh,
-                        "lifetime_minted_wh": total.minted_wh,
-                        "lifetime_withdrawal_wh": total.withdrawn_wh,
-                    }
-                )
+                minted, withdrawn = total.minted_wh - last.minted_wh, total.withdrawn_wh - last.withdrawn_wh
+                made.append((total.wallet, total.boundary, minted, withdrawn, total.minted_wh, total.withdrawn_wh))
             if made:
-                connection.execute(_NEW_SPANS, made)
+                insert_rows(session, _spans, _SPAN_COLUMNS, made)
 
     # Frames
 
@@ -320,7 +322,7 @@ class Journal:
         """These frames, and those behind them, wait until a person has dealt with the refusal."""
         self._set(frames, chain_status=CHAIN_PENDING, chain_error=error)
 
-    def _set(self, frames: Sequence[WaitingFrame], **values: object) -> None:
+    def _set(self, frames: Sequence[WaitingFrame], **values: str | None) -> None:
         if not frames:
             return
         with self.store.write() as session:
@@ -333,19 +335,18 @@ class Journal:
 
     # Transactions that must not be signed twice
 
-    def pending(self, purposes: Sequence[str]) -> dict[str, PendingTransaction]:
-        """What may be on its way for these purposes."""
+    def pending(self, purposes: Sequence[str]) -> dict[str, Row[Any]]:
+        """What may be on its way for these purposes, as PendingTransaction's columns have it."""
         if not purposes:
             return {}
         with self.store.read() as session:
-            rows = session.scalars(_PENDING, {"of": list(purposes)})
-            return {row.purpose: row for row in rows}
+            return {row.purpose: row for row in rows_among(session, _PENDING, _pending.c.purpose, list(purposes))}
 
     def not_pending(self, purposes: Sequence[str]) -> None:
         """What was sent for these purposes has landed, was refused, or can no longer land."""
         if purposes:
             with self.store.write() as session:
-                session.connection().execute(_PENDING_NO_MORE, {"of": list(purposes)})
+                delete_rows(session, _pending, "purpose", purposes)
 
     # Orders by hand
 
@@ -388,31 +389,29 @@ class Journal:
 
 _epochs = table_of(SettlementEpoch)
 _EPOCH = select(_epochs).where(_epochs.c.epoch == bindparam("of"))
-_MARKED = update(_epochs).where(_epochs.c.epoch == bindparam("of"))
 _LOCKED_EPOCH = select(_epochs.c.epoch).where(_epochs.c.epoch == bindparam("of")).with_for_update()
 _COUNTED = update(_epochs).where(_epochs.c.epoch == bindparam("of")).values(readings_on_chain=bindparam("counted"))
 _LAST_EPOCH = select(func.max(_epochs.c.epoch))
 _UNFINISHED = (
-    select(SettlementEpoch)
-    .where(SettlementEpoch.state.in_(EPOCH_STATES[:-1]))
-    .order_by(SettlementEpoch.epoch)
+    select(_epochs)
+    .where(or_(*(_epochs.c.state == bindparam(f"state_{state}", state) for state in EPOCH_STATES[:-1])))
+    .order_by(_epochs.c.epoch)
     .limit(OPEN_EPOCHS)
 )
-_NEWEST = select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(2)
+_NEWEST = select(_epochs).order_by(_epochs.c.epoch.desc()).limit(2)
 
 
-def _unfinished(session: Session) -> list[SettlementEpoch]:
-    rows = {row.epoch: row for row in session.scalars(_UNFINISHED)}
+def _unfinished(session: Session) -> list[EpochRow]:
+    rows = {row.epoch: row for row in execute(session, _UNFINISHED)}
     if len(rows) == OPEN_EPOCHS:
-        rows |= {row.epoch: row for row in session.scalars(_NEWEST) if row.state != EPOCH_STATES[-1]}
+        rows |= {row.epoch: row for row in execute(session, _NEWEST) if row.state != EPOCH_STATES[-1]}
     return [rows[epoch] for epoch in sorted(rows)]
 
 
 _act_rows = table_of(SettlementAct)
-_ACTS_OF = select(_act_rows.c.key, _act_rows.c.log_index).where(_act_rows.c.key.in_(bindparam("of", expanding=True)))
-_NEW_ACT = insert(_act_rows)
+_ACTS = select(_act_rows.c.key, _act_rows.c.log_index)
 _spans = table_of(SettledSpan)
-_NEW_SPANS = insert(_spans)
+_SPAN_COLUMNS = tuple(_spans.columns.keys())
 _LAST_SPAN = (
     select(_spans.c.boundary, _spans.c.lifetime_minted_wh, _spans.c.lifetime_withdrawal_wh)
     .where(_spans.c.wallet == bindparam("of"), _spans.c.boundary <= bindparam("by"))
@@ -421,9 +420,9 @@ _LAST_SPAN = (
 )
 
 
-def _last_span(connection: Connection, total: MemberTotals) -> MemberTotals:
+def _last_span(session: Session, total: MemberTotals) -> MemberTotals:
     """The last totals kept of a member by then; nothing at no boundary where there are none."""
-    found = connection.execute(_LAST_SPAN, {"of": total.wallet, "by": total.boundary}).one_or_none()
+    found = execute(session, _LAST_SPAN, {"of": total.wallet, "by": total.boundary}).one_or_none()
     return MemberTotals(total.wallet, *found) if found is not None else MemberTotals(total.wallet, 0, 0, 0)
 
 
@@ -495,31 +494,25 @@ def _confirm(session: Session, frames: Sequence[WaitingFrame], epoch_seconds: in
         # Transactions are confirmed side by side: the epoch is locked before counting, so that the last count
         # written is of all of them, on every database.
         which = {"of": end // epoch_seconds - 1}
-        if session.connection().execute(_LOCKED_EPOCH, which).one_or_none() is not None:
+        if execute(session, _LOCKED_EPOCH, which).one_or_none() is not None:
             counted = {**which, "counted": _readings_on_chain(session, end)}
-            session.connection().execute(_COUNTED, counted)
+            execute(session, _COUNTED, counted)
 
 
-_NEW_CARRIED = insert(_carried)
-_PENDING = select(PendingTransaction).where(PendingTransaction.purpose.in_(bindparam("of", expanding=True)))
 _pending = table_of(PendingTransaction)
-_PENDING_NO_MORE = delete(_pending).where(_pending.c.purpose.in_(bindparam("of", expanding=True)))
-_NEW_PENDING = insert(_pending)
-_FRAMES_AT = _frames.c.log_index.in_(bindparam("at", expanding=True))
-_SET_FRAMES = update(_frames).where(_FRAMES_AT)
-_CARRIED_NO_MORE = delete(_carried).where(_carried.c.log_index.in_(bindparam("at", expanding=True)))
+_PENDING = select(_pending)
+_PENDING_COLUMNS = ("purpose", "signature", "last_valid_block_height", "raw", "sent_at")
 
 
-def set_frames(session: Session, indexes: Sequence[int], **values: object) -> None:
+def set_frames(session: Session, indexes: Sequence[int], **values: str | None) -> None:
     """Set columns of frames, and forget what carried them before."""
     session.flush()
-    connection = session.connection()
-    connection.execute(_SET_FRAMES, {"at": indexes, **values})
-    connection.execute(_CARRIED_NO_MORE, {"at": indexes})
+    update_rows(session, _frames, "log_index", tuple(values), [(index, *values.values()) for index in indexes])
+    delete_rows(session, _carried, "log_index", indexes)
 
 
 def _readings_on_chain(session: Session, interval_end: int) -> int:
-    return session.connection().scalar(_CONFIRMED_AT, {"end": interval_end}) or 0
+    return execute(session, _CONFIRMED_AT, {"end": interval_end}).scalar() or 0
 
 
 _CONFIRMED_AT = (

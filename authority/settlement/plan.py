@@ -42,10 +42,9 @@ from authority.settlement.actions import (
     TriggerClearing,
 )
 from authority.settlement.holdback import MeterQueue, may_go, ready_boundary
-from authority.settlement.journal import WaitingFrame
+from authority.settlement.journal import EpochRow, WaitingFrame
 from authority.settlement.snapshot import BookView, ConfigView, MemberView, MeterView, Pause, Payout, Snapshot
 from authority.settlement.transfers import moved
-from authority.store.settlement import SettlementEpoch
 
 ORDER_MARGIN_SECONDS = 1
 """Orders stop this long before their book stops taking them, so that what is sent can still land."""
@@ -73,7 +72,7 @@ class Situation:
 
     chain: Snapshot
     waiting: Mapping[int, Sequence[WaitingFrame]]
-    epochs: Sequence[SettlementEpoch]
+    epochs: Sequence[EpochRow]
     policies: Mapping[str, StandingOrder]
     delegated: Set[str] = frozenset()
     by_hand: Mapping[str, Sequence[HandOrder]] = field(default_factory=dict)
@@ -395,7 +394,7 @@ def _payouts(situation: Situation, member: MemberView) -> Iterator[Action]:
                 yield payout
 
 
-def _may_wait(situation: Situation, row: SettlementEpoch, subject: str) -> bool:
+def _may_wait(situation: Situation, row: EpochRow, subject: str) -> bool:
     """Whether an ended epoch may still wait for what an action is about.
 
     Within the grace it waits for whatever is not refused again and again. For a while beyond it, it waits for what was
@@ -408,7 +407,7 @@ def _may_wait(situation: Situation, row: SettlementEpoch, subject: str) -> bool:
     return late < min(config.grace_seconds, config.epoch_seconds // 2) and subject not in situation.refused
 
 
-def stages_complete(situation: Situation, row: SettlementEpoch) -> list[str]:
+def stages_complete(situation: Situation, row: EpochRow) -> list[str]:
     """Which stages of an epoch are complete, by what the chain shows; names as in SettlementEpoch without `_ms`.
 
     submitted: every settling meter stands at the epoch's end or beyond, or the grace is over and nothing that belongs
@@ -445,7 +444,7 @@ def stages_complete(situation: Situation, row: SettlementEpoch) -> list[str]:
     return stages
 
 
-def _sendable(situation: Situation, row: SettlementEpoch, end: int) -> bool:
+def _sendable(situation: Situation, row: EpochRow, end: int) -> bool:
     """Whether a reading of the epoch can still go, and is waited for."""
     return any(
         frame.interval_end <= end and _may_wait(situation, row, SubmitReading(meter, frame).subject)
@@ -453,7 +452,7 @@ def _sendable(situation: Situation, row: SettlementEpoch, end: int) -> bool:
     )
 
 
-def _unsettled(situation: Situation, row: SettlementEpoch, end: int) -> bool:
+def _unsettled(situation: Situation, row: EpochRow, end: int) -> bool:
     """Whether a span of the epoch can be settled, and is waited for."""
     return any(action.boundary <= end and _may_wait(situation, row, action.subject) for action in situation.settling)
 

@@ -55,8 +55,7 @@ from authority.settlement.actions import (
 )
 from authority.settlement.by_hand import ByHand
 from authority.settlement.chain import SettlementChain
-from authority.settlement.journal import Departure, Journal, MemberTotals, WaitingFrame
-from authority.settlement.market_sums import may_be_told
+from authority.settlement.journal import Departure, EpochRow, Journal, MemberTotals, WaitingFrame
 from authority.settlement.plan import FAILING_AFTER, Situation, plan, stages_complete
 from authority.settlement.snapshot import MeterView, Snapshot
 from authority.settlement.transfers import Transfers
@@ -68,7 +67,6 @@ from authority.store.kept import Kept
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import CHAIN_SUBMITTED
 from authority.store.people import User, WalletKey
-from authority.store.settlement import SettlementEpoch
 from edge_agent.wire.log import StructuredLog
 
 LOG = StructuredLog(__name__)
@@ -399,7 +397,7 @@ class Worker:
             self.journal.record_spans(new, self._recorded)
             self._recorded.update({total.wallet: total for total in new})
 
-    def _mark(self, situation: Situation, row: SettlementEpoch) -> bool:
+    def _mark(self, situation: Situation, row: EpochRow) -> bool:
         """Note newly complete stages and figures of an epoch; whether there were any."""
         stages = [stage for stage in stages_complete(situation, row) if getattr(row, f"{stage}_ms") is None]
         figures: dict[str, object] = {}
@@ -529,14 +527,7 @@ class Worker:
     def _checkpoint(self, action: Checkpoint) -> Outgoing:
         epoch, book = action.epoch, action.book
         pinned = book_hash(book)
-        figures: dict[str, object] = {"book_hash": pinned}
-        if book is not None:
-            figures["book_log_index"] = self.journal.log_book(epoch, book.data)
-            with self.store.read() as session:
-                figures["publishable"] = may_be_told(session, book.data)
-        self.journal.mark(epoch, **figures)
-        self.journal.act(f"checkpoint_epoch:{epoch}", "checkpoint_epoch", {"epoch": epoch, "book_hash": pinned.hex()})
-        size, root = self.journal.log_head(epoch)
+        size, root = self.journal.checkpointing(epoch, pinned, None if book is None else book.data)
         return self.chain.checkpoint(epoch, size, root, pinned)
 
     def _arrived(self, bundle: Bundle) -> None:

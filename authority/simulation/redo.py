@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ REDO_NAME = "redo.json"
 def write(path: Path, store: Store, ledger: Ledger) -> None:
     """Note the ledger's open group, and the log's size by which one sees that the store has committed its part.
 
+    Transactions and their metas are noted as the ledger has packed them, for its dictionary is durable already.
     Without a wait for the disk: it is for the end of the process, not for a power cut.
     """
     with store.read() as session:
         size = log.size(session)
-    entries = list(ledger.grouped)
-    changed = {address: account for entry in entries for address, account in entry.changes}
+    entries = ledger.grouped
+    named: dict[Pubkey, int] = {}
+    changed = {address: account for grouped in entries for address, account in grouped.entry.changes}
     noted = {
         "landed": ledger.count() - len(entries),
         "log_size": size,
@@ -41,13 +43,14 @@ def write(path: Path, store: Store, ledger: Ledger) -> None:
                 "time": entry.time,
                 "blockhash": _text(entry.blockhash),
                 "signature": _text(entry.signature),
-                "content": _text(entry.content),
+                "content": _text(content),
                 "error": entry.error,
-                "meta": entry.meta,
-                "mentions": [_text(bytes(address)) for address in entry.mentions],
+                "meta": _text(meta),
+                "mentions": [named.setdefault(address, len(named)) for address in entry.mentions],
             }
-            for entry in entries
+            for entry, content, meta in entries
         ],
+        "named": [_text(bytes(address)) for address in named],
         "accounts": [
             [_text(bytes(address)), None if account is None else _of_account(account)]
             for address, account in changed.items()
@@ -72,13 +75,14 @@ def apply(path: Path, store: Store, ledger: Ledger) -> None:
         size = log.size(session)
     if noted["entries"] and (ledger.count(), size) == (noted["landed"], noted["log_size"]):
         ledger.group()
-        for entry in _entries(noted):
+        for entry in _entries(noted, ledger.unpack):
             ledger.record(entry)
         ledger.commit()
 
 
-def _entries(noted: dict[str, Any]) -> Iterator[Entry]:
+def _entries(noted: dict[str, Any], unpack: Callable[[bytes], bytes]) -> Iterator[Entry]:
     """The group's entries; what it changed is with the last."""
+    named = [Pubkey(_bytes(address)) for address in noted["named"]]
     accounts = [(Pubkey(_bytes(address)), _account(fields)) for address, fields in noted["accounts"]]
     last = len(noted["entries"]) - 1
     for place, each in enumerate(noted["entries"]):
@@ -87,10 +91,10 @@ def _entries(noted: dict[str, Any]) -> Iterator[Entry]:
             time=each["time"],
             blockhash=_bytes(each["blockhash"]),
             signature=_bytes(each["signature"]),
-            content=_bytes(each["content"]),
+            content=unpack(_bytes(each["content"])),
             error=each["error"],
-            meta=each["meta"],
-            mentions=[Pubkey(_bytes(address)) for address in each["mentions"]],
+            meta=json.loads(unpack(_bytes(each["meta"]))),
+            mentions=[named[place] for place in each["mentions"]],
             changes=accounts if place == last else [],
         )
 

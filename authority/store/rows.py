@@ -15,14 +15,28 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from itertools import repeat
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, Dialect, Integer, LargeBinary, Select, Table, UpdateBase
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Dialect,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    UpdateBase,
+    bindparam,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 Row = tuple[int | str | bytes | None, ...]
 _NULL = -1
+_NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 
@@ -58,6 +72,39 @@ def rows_among(session: Session, statement: Select[Any], column: Column[Any], va
     return connection.exec_driver_sql(_in(statement, column, connection.dialect, len(values)), tuple(values))
 
 
+def set_row(session: Session, table: Table, key: str, at: int | str, values: Mapping[str, Any]) -> None:
+    """Set columns of the row that has this key."""
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        connection.execute(_set(table, key), {"key_at": at, **values})
+    else:
+        connection.exec_driver_sql(_update(table, key, tuple(values)), (*values.values(), at))
+
+
+def delete_rows(session: Session, table: Table, key: str, values: Collection[int | str]) -> None:
+    """Delete the rows that have these keys."""
+    if not values:
+        return
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        (kind,) = _types(table, (key,))
+        connection.exec_driver_sql(_delete_all(table, key), {"among": _ARRAYS[kind](values)})
+    else:
+        connection.exec_driver_sql(_delete(table, key), [(value,) for value in values])
+
+
+def execute(session: Session, statement: Select[Any] | UpdateBase, values: Mapping[str, Any] = _NO_VALUES) -> Any:
+    """The result of a statement with bound parameters alone.
+
+    On SQLite its text is made once, and rows hold what the driver gives: for numbers, text and bytes that is the same.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        return connection.execute(statement, dict(values))
+    text, names, bound = _placed(statement, connection.dialect)
+    return connection.exec_driver_sql(text, tuple([values[name] if name in values else bound[name] for name in names]))
+
+
 class Asked(NamedTuple):
     """A statement without parameters and order, and the values that one of its columns may have.
 
@@ -74,7 +121,7 @@ def rows_of_all(session: Session, asked: Sequence[Asked]) -> list[Sequence[Any]]
     connection = session.connection()
     if connection.dialect.name != "postgresql":
         return [
-            connection.execute(one.statement).all()
+            execute(session, one.statement).all()
             if one.column is None
             else rows_among(session, one.statement, one.column, one.values).all()
             for one in asked
@@ -118,7 +165,7 @@ class Writes:
             text, bound = _text(statement, self._connection.dialect)
             self._kept.append((text, {**bound, **values}, rows, otherwise))
             return
-        changed = self._connection.execute(statement, values).rowcount
+        changed = execute(self._session, statement, values).rowcount
         if otherwise is not None and changed != rows:
             raise otherwise
 
@@ -165,6 +212,13 @@ def _text(statement: Select[Any] | UpdateBase, dialect: Dialect) -> tuple[str, M
     return str(compiled), dict(compiled.params)
 
 
+@lru_cache(512)
+def _placed(statement: Select[Any] | UpdateBase, dialect: Dialect) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
+    """A statement with places for its values, whose values stand there, and those that it has of itself."""
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params)
+
+
 def _arrays(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> dict[str, list[Any]]:
     """The parameters of `_update_all`."""
     each = zip(_types(table, columns), zip(*rows, strict=True), strict=True)
@@ -195,6 +249,21 @@ def _update_all(table: Table, key: str, columns: tuple[str, ...]) -> str:
         f"UPDATE {table.name} SET {values} FROM unnest({', '.join(arrays)}) AS v({', '.join(names)}) "  # noqa: S608
         f"WHERE {table.name}.{key} = v.c0"
     )
+
+
+@cache
+def _set(table: Table, key: str) -> UpdateBase:
+    return update(table).where(table.columns[key] == bindparam("key_at"))
+
+
+@cache
+def _delete(table: Table, key: str) -> str:
+    return f"DELETE FROM {table.name} WHERE {key} = ?"  # noqa: S608
+
+
+@cache
+def _delete_all(table: Table, key: str) -> str:
+    return f"DELETE FROM {table.name} WHERE {key} = ANY(%(among)b::{_types(table, (key,))[0]}[])"  # noqa: S608
 
 
 @cache

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from solders.account import Account
 from solders.pubkey import Pubkey
@@ -159,6 +159,14 @@ class Entry:
     changes: Sequence[tuple[Pubkey, Account | None]]
 
 
+class Grouped(NamedTuple):
+    """What is recorded of an entry in a group: the entry, and its content and its meta's JSON as they are packed."""
+
+    entry: Entry
+    content: bytes
+    meta: bytes
+
+
 class Ledger:
     """The open ledger; used by one thread at a time (the bank's lock holds that)."""
 
@@ -188,7 +196,7 @@ class Ledger:
                     self.path.with_name(LEDGER_NAME + suffix).unlink(missing_ok=True)
             self._connection = self._open()
             self._grouped = False
-            self._entries: list[Entry] = []
+            self._entries: list[Grouped] = []
             self._changed: dict[Pubkey, Account | None] = {}
             self._mentions: list[tuple[int, int]] = []
             self._names: dict[Pubkey, int] = {}
@@ -321,16 +329,20 @@ class Ledger:
             self._forget()
             raise
         self._landed_count = number
-        if self._grouped:
-            self._entries.append(entry)
         return number
 
     @property
-    def grouped(self) -> Sequence[Entry]:
+    def grouped(self) -> Sequence[Grouped]:
         """What is recorded in the group that is open, or was the last one."""
         return self._entries
 
+    def unpack(self, data: bytes) -> bytes:
+        """What this ledger has packed."""
+        return self._packer.unpack(data)
+
     def _record(self, entry: Entry) -> int:
+        meta = json.dumps(entry.meta, separators=(",", ":")).encode()
+        packed = Grouped(entry, self._packer.pack(entry.content), self._packer.pack(meta))
         with self._transaction() as cursor:
             cursor.execute(
                 "INSERT INTO block VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (entry.slot, entry.blockhash, entry.time)
@@ -340,9 +352,9 @@ class Ledger:
                 (
                     entry.slot,
                     entry.signature,
-                    self._packer.pack(entry.content),
+                    packed.content,
                     None if entry.error is None else json.dumps(entry.error),
-                    self._packer.pack(json.dumps(entry.meta, separators=(",", ":")).encode()),
+                    packed.meta,
                 ),
             )
             number = cursor.lastrowid or 0
@@ -350,7 +362,9 @@ class Ledger:
                 name = self._names.get(address) or self._name(cursor, address)
                 self._mentions.append((name, number))
             self._changed.update(entry.changes)
-            if not self._grouped:
+            if self._grouped:
+                self._entries.append(packed)
+            else:
                 self._write()
         return number
 

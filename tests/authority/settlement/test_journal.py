@@ -8,6 +8,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from packed_accounts import paid_book
 from sqlalchemy import select, update
 
 from authority.log import log
@@ -69,12 +70,26 @@ def test_an_act_is_logged_once(journal, store):
 
 def test_a_book_leaf_gives_back_the_books_bytes(journal, store):
     data = b"\1" * 300 + bytes(17_000)
-    index = journal.log_book(4, data)
-    assert journal.log_book(4, data) == index
-    with store.read() as session:
+    with store.write() as session:
+        index = log.append(session, book_leaf(data))
         leaf = log.leaf(session, index)
     assert leaf[0] == log.LEAF_BOOK
     assert hashlib.sha256(book_of_leaf(leaf)).digest() == hashlib.sha256(data).digest()
+
+
+def test_a_checkpoints_book_and_act_are_logged_once_under_the_head_that_it_pins(journal, store):
+    data = paid_book(4, 200_000, [(0, 500)], [(1, 500)])
+    pinned = hashlib.sha256(data).digest()
+    head = journal.checkpointing(4, pinned, data)
+    assert journal.checkpointing(4, pinned, data) == head
+    row = journal.epoch(4)
+    with store.read() as session:
+        assert head == (2, log.root(session))
+        assert book_of_leaf(log.leaf(session, row.book_log_index)) == data
+        said = log.act_of(log.leaf(session, 1))
+    assert (said["kind"], said["data"]) == ("checkpoint_epoch", {"epoch": 4, "book_hash": pinned.hex()})
+    assert (row.book_log_index, row.book_hash, row.publishable) == (0, pinned, False)
+    assert journal.checkpointing(5, bytes(32), None)[0] == 3
 
 
 @pytest.mark.parametrize(
@@ -191,7 +206,8 @@ def test_a_pending_transaction_is_remembered_until_it_is_decided(journal):
     pending = journal.pending(purposes)
     kept = {purpose: (row.signature, row.last_valid_block_height, row.raw) for purpose, row in pending.items()}
     assert kept == {"member:v": ("first", 100, "AAAA"), "member:w": ("second", 200, "BBBB")}
-    assert journal.log_head(1)[0] == 2  # an act is logged once
+    with journal.store.read() as session:
+        assert log.size(session) == 2  # an act is logged once
     journal.arrived([Departure("second", 200, "BBBB", purposes=["member:w"])], 900)
     journal.not_pending(["member:v"])
     assert journal.pending(purposes) == {}
