@@ -176,7 +176,16 @@ def bare(directory: Path, rate: int, seconds: int) -> dict[str, Any]:
     port, said = free_port(), directory / "bare.txt"
     command = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "16", "--workers", "1"]
     process = subprocess.Popen(
-        [*command, "--bind", f"127.0.0.1:{port}", "--chdir", HERE.parent / "support", "bare_page:app"],
+        [
+            *command,
+            "--keep-alive",
+            "60",
+            "--bind",
+            f"127.0.0.1:{port}",
+            "--chdir",
+            HERE.parent / "support",
+            "bare_page:app",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=said.open("wb"),
     )
