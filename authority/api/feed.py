@@ -42,11 +42,18 @@ class CampusFeed:
         self._lock, self._places = threading.Lock(), threading.BoundedSemaphore(streams)
         self._stopped = threading.Event()
         self._newest: Campus | None = None
+        self._content: object = None
+        self._changes = 0
+        self._changed: Campus | None = None
         self._read: Campus | None = None
         self._taken_at = 0.0
 
     def now(self) -> Campus:
         """The view, at most one interval old where it is not held. Raises CampusUnavailableError."""
+        return self._now()[0]
+
+    def _now(self) -> tuple[Campus, int]:
+        """The view, and how often it has changed: compared once, however many streams wait for a change."""
         with self._lock:
             if self._newest is None or self._monotonic() - self._taken_at >= self._interval:
                 why = self._held()
@@ -54,7 +61,10 @@ class CampusFeed:
                     self._read = self._source.now(self._history)
                 self._newest = self._read if why is None else dataclasses.replace(self._read, notice=why, stands=True)
                 self._taken_at = self._monotonic()
-            return self._newest
+                content = _content(self._newest)
+                if content != self._content:
+                    self._content, self._changes, self._changed = content, self._changes + 1, self._newest
+            return self._newest, self._changes
 
     def stop(self) -> None:
         """End every stream: the process is about to go."""
@@ -70,13 +80,14 @@ class CampusFeed:
         return _Stream(self._views(), self._places.release)
 
     def _views(self) -> Iterator[Campus | None]:
-        shown: Campus | None = None
+        shown = 0
         last = self._monotonic()
         while not self._stopped.is_set():
-            newest = self.now()
-            if shown is None or _content(newest) != _content(shown):
-                shown, last = newest, self._monotonic()
-                yield newest
+            newest, changes = self._now()
+            if changes != shown:
+                new_reader = not shown
+                shown, last = changes, self._monotonic()
+                yield newest if new_reader or self._changed is None else self._changed
             elif self._monotonic() - last >= self.heartbeat:
                 last = self._monotonic()
                 yield None

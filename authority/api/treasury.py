@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -76,13 +77,21 @@ class Review:
     checklist: Checklist | None
     bills: tuple[BillSum, ...]
     totals: Totals
-    documents: Mapping[str, Mapping[str, Any]]
+    documents: Mapping[str, bytes]
     seen: str
 
     @property
     def can_close(self) -> bool:
         """Whether the period can be closed, with gaps or without."""
         return self.checklist is not None and not self.checklist.blocking
+
+
+@dataclass(frozen=True, slots=True)
+class _Bills:
+    """A period's bills: a row of each, and the documents by member."""
+
+    sums: tuple[BillSum, ...]
+    documents: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,8 @@ class Treasury:
         self._app, self._client = app, client
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.currency = Currency.of(app.home.settings.billing)
+        self._making = threading.Lock()
+        self._made: tuple[tuple[int, ...], _Bills] | None = None
 
     @property
     def epoch_seconds(self) -> int:
@@ -155,8 +166,9 @@ class Treasury:
         known = next((each for each in self._periods(None) if each.period == period), None)
         if known is not None and known.state == ISSUED:
             with self._app.store.read() as session:
-                documents = [views.document_of(bill) for bill in views.issued_in(session, period)]
-            return _review(known, None, documents)
+                issued = views.issued_in(session, period)
+                sums = tuple(views.sum_of(views.document_of(bill)) for bill in issued)
+            return _review(known, None, _Bills(sums, {bill.wallet: bill.document for bill in issued}))
         with self._book(period) as book:
             return self._review(book, period)
 
@@ -165,9 +177,20 @@ class Treasury:
         if found is None:
             raise PeriodUnknownError(f"there is no billing period {period}")
         checklist = issuing.checklist(self._app, book, period) if found.state == ENDED else None
-        bills = issuing.preview(self._app, book, period)
-        network = self._app.home.network_id
-        return _review(found, checklist, [json.loads(bill.document(0, network)) for bill in bills.values()])
+        return _review(found, checklist, self._preview(book, period))
+
+    def _preview(self, book: Book, period: int) -> _Bills:
+        """A period's bills as they would be now; made once for all who look at them while nothing changes."""
+        state = (period, *issuing.state_of(self._app, book, period))
+        with self._making:  # who looks meanwhile waits for the same
+            if self._made is None or self._made[0] != state:
+                self._made = None  # a month's bills are large: not two of them at once
+                network, sums, documents = self._app.home.network_id, [], {}
+                for bill in issuing.preview(self._app, book, period).values():
+                    documents[bill.member] = bill.document(0, network)
+                    sums.append(views.sum_of(json.loads(documents[bill.member])))
+                self._made = state, _Bills(tuple(sums), documents)
+            return self._made[1]
 
     def close(self, who: Principal, period: int, seen: str, *, with_gaps: bool) -> None:
         """Close a period as it was looked at; one that is closed already stays as it was.
@@ -224,7 +247,7 @@ class Treasury:
         review = self.review(period)
         if wallet not in review.documents:
             raise BillUnknownError("there is nothing on this member's bill of the period")
-        return review, review.documents[wallet]
+        return review, json.loads(review.documents[wallet])
 
     def correct(self, who: Principal, number: int, line: int, amount: int, reason: str) -> Entered:
         """Enter a correction, in micro-credits; BillingErrors of `issuing.correct`."""
@@ -400,14 +423,16 @@ class Treasury:
             yield issuing.open_book(self._app, client, only=only)
 
 
-def _review(period: Period, checklist: Checklist | None, documents: list[dict[str, Any]]) -> Review:
-    bills = tuple(views.sum_of(document) for document in documents)
-    shown = {"documents": documents, "gaps": [asdict(gap) for gap in checklist.gaps] if checklist else []}
+def _review(period: Period, checklist: Checklist | None, bills: _Bills) -> Review:
+    shown = {
+        "documents": [hashlib.sha256(document).hexdigest() for document in bills.documents.values()],
+        "gaps": [asdict(gap) for gap in checklist.gaps] if checklist else [],
+    }
     return Review(
         period=period,
         checklist=checklist,
-        bills=bills,
-        totals=views.totals_of(bills),
-        documents={document["member"]: document for document in documents},
+        bills=bills.sums,
+        totals=views.totals_of(bills.sums),
+        documents=bills.documents,
         seen=hashlib.sha256(canonical_json(shown)).hexdigest(),
     )

@@ -42,7 +42,7 @@ Decode = Callable[[bytes], Iterator[Event]]
 class KeptFacts(Facts):
     """Facts of which the folded part lies in the store, and is read a member at a time: as it is when this is made.
 
-    fed_in: all credits for feed-in, by member.
+    fed_in: all credits for feed-in, by member. taken_in: the last row of the chain's history that is in them.
     """
 
     def __init__(self, store: Store, session: Session, only: int | None = None) -> None:
@@ -51,7 +51,7 @@ class KeptFacts(Facts):
         self.fed_in: dict[str, int] = defaultdict(int)
         self._sets: list[tuple[bytes, ...]] = []
         row = session.get(FoldedHistory, _ONE_ROW, populate_existing=True)
-        self.folded = 0 if row is None else row.n
+        self.folded = self.taken_in = 0 if row is None else row.n
         self._credits_up_to = session.scalar(select(func.max(FoldedCredit.n))) or 0
         if row is not None:
             self._load(json.loads(row.state))
@@ -102,7 +102,7 @@ class KeptFacts(Facts):
             rows = session.execute(query if upto is None else query.where(ChainEvents.n <= upto)).all()
             for n, time, signature, events in rows:
                 self.apply(time, signature, decode(events))
-                last = n
+                last = self.taken_in = n
             if len(rows) < ROWS_AT_ONCE:
                 return last
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from authority.app import App
 from authority.billing.bill import (
+    ACTS,
     CLOSED,
     CORRECTED,
     ESTIMATE_WITHDRAWN,
@@ -45,6 +46,7 @@ from authority.billing.errors import (
 )
 from authority.billing.evidence import StoreEvidence
 from authority.billing.facts import Facts
+from authority.billing.folding import KeptFacts
 from authority.billing.history import catch_up, facts_of
 from authority.chain import programs
 from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS, Config, Oracle
@@ -62,6 +64,7 @@ from authority.store.metering import (
     held_back,
 )
 from authority.store.people import User
+from authority.store.settlement import SettlementEpoch
 
 MAX_AMOUNT = 2**63 - 1
 
@@ -111,7 +114,7 @@ class Checklist:
 class Book:
     """Bills and chain at one moment: what every action goes by."""
 
-    facts: Facts
+    facts: KeptFacts
     config: Config
     oracle: Oracle | None
     epoch: int
@@ -133,6 +136,27 @@ def preview(app: App, book: Book, period: int) -> dict[str, Bill]:
     """The period's bills as they would be now, by member."""
     with app.store.read() as session:
         return bills_so_far(period, book.facts, StoreEvidence(session))
+
+
+def state_of(app: App, book: Book, period: int) -> tuple[int, ...]:
+    """What a period's bills go by, in a few numbers: as long as they are the same, so are the bills.
+
+    The chain's history, and of the log the acts that make bills, the period's books, and the readings that count in it.
+    """
+    facts = book.facts
+    first, end = facts.first_epochs.get(period, 0), facts.first_epochs.get(period + 1)
+    since, until = first * facts.epoch_seconds, None if end is None else end * facts.epoch_seconds
+    books = [SettlementEpoch.epoch >= first, SettlementEpoch.book_log_index.is_not(None)]
+    ends = [Frame.interval_end > since]
+    if end is not None and until is not None:
+        books.append(SettlementEpoch.epoch < end)
+        ends.append(Frame.interval_end <= until)
+    with app.store.read() as session:
+        acts = session.scalar(select(func.max(Act.log_index)).where(Act.kind.in_(ACTS)))
+        logged = session.execute(select(func.count(), func.max(SettlementEpoch.book_log_index)).where(*books)).one()
+        read = session.scalar(select(func.count()).select_from(Frame).where(*ends))
+        held = session.scalar(select(func.count()).select_from(Frame).where(held_back(Frame), *ends))
+    return facts.taken_in, acts or 0, logged[0], logged[1] or 0, read or 0, held or 0
 
 
 def checklist(app: App, book: Book, period: int) -> Checklist:

@@ -249,7 +249,7 @@ class ChainClient:
     def idl(self, program: str) -> Idl:
         """A program's IDL by name. IdlFormatError, ArtifactError."""
         if program not in self._idls:
-            self._idls[program] = Idl.load(program)
+            self._idls[program] = Idl.released(program)
         return self._idls[program]
 
     def instruction(

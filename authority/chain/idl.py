@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -961,6 +962,12 @@ class Idl:
             raise IdlFormatError(f"{path} is not an IDL: expected a JSON object")
         return cls(document)
 
+    @classmethod
+    def released(cls, program: str) -> Idl:
+        """The IDL of one of the five programs, read once for all clients. IdlFormatError, ArtifactError."""
+        path = idl_path(program)
+        return _read(path, path.stat().st_mtime_ns)
+
     @property
     def instruction_names(self) -> tuple[str, ...]:
         """The instructions, in the IDL's order."""
@@ -1081,3 +1088,9 @@ def logged_data(logs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             stack.append(words[1])
         elif words[2] in ("success", "failed:", "failed") and stack:
             stack.pop()
+
+
+@functools.lru_cache(maxsize=16)
+def _read(path: Path, _changed: int) -> Idl:
+    """An IDL's file as it was then; it is never changed once it is read, so all may use it."""
+    return Idl.load(path)

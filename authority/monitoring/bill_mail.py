@@ -6,11 +6,13 @@ from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
 from authority.app import App
-from authority.billing import mailing, paper
+from authority.billing import mailing, paper, views
 from authority.billing.errors import BillChangedError
 from authority.billing.mailing import Claimed
+from authority.figures import credits
 from authority.language.reading import gettext, reading
 from authority.monitoring.delivery import Mail, UndeliveredError, headed
+from authority.store.billing import IssuedBill
 from edge_agent.wire.log import StructuredLog
 
 LOG = StructuredLog(__name__)
@@ -33,6 +35,8 @@ def _letter(app: App, claimed: Claimed) -> EmailMessage:
         "the energy bill %(number)s of %(member)s is attached: %(due)s.", due=paper.due_of(bill.due), **values
     )
     lines = [f"{claimed.name},", "", attached]
+    for words in _corrections(app, bill):
+        lines += ["", words]
     if origin:
         lines += ["", gettext("On the pages each line of it is explained:"), f"{origin}/me/bills/{bill.number}"]
         lines += ["", gettext("Which mails you get, you choose here:"), f"{origin}/account/mails"]
@@ -40,6 +44,29 @@ def _letter(app: App, claimed: Claimed) -> EmailMessage:
     data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone), settings.billing)
     mail.add_attachment(data, maintype="application", subtype="pdf", filename=f"bill-{bill.number}.pdf")
     return mail
+
+
+def _corrections(app: App, bill: IssuedBill) -> list[str]:
+    """What was corrected since it was issued, which the bill itself does not say: for a mail that is sent again."""
+    with app.store.read() as session:
+        found = views.corrections_of(session, bill)
+    said = []
+    for each in found:
+        values = {"line": each.line, "amount": credits(abs(each.amount)), "reason": each.reason}
+        if each.amount < 0:
+            words = gettext(
+                "Line %(line)s of it is corrected: you pay %(amount)s credits less. The reason: %(reason)s", **values
+            )
+        else:
+            words = gettext(
+                "Line %(line)s of it is corrected: you pay %(amount)s credits more. The reason: %(reason)s", **values
+            )
+        if each.on_bill is None:
+            where = gettext("The correction is on your next bill.")
+        else:
+            where = gettext("The correction is on bill %(bill)s.", bill=each.on_bill)
+        said.append(f"{words}\n{where}")
+    return said
 
 
 def send_due(app: App, mail: Mail) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from solders.pubkey import Pubkey
@@ -9,13 +10,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from authority.chain import accounts, programs
-from authority.chain.client import ChainClient
+from authority.chain.client import ChainClient, TokenAccount
 from authority.chain.errors import ChainError
 from authority.market.clearing import escrow_of_bid
 from authority.refusals import NotFoundError
 from authority.settlement.views import book_view, usable
 from authority.store.metering import Frame, Meter, held_back, waiting_for_the_chain
 from authority.store.people import User, user_named
+
+_LONGEST = max(kind.size() for kind in (accounts.User, accounts.EnergyAccount, accounts.Retirement, accounts.EpochBook))
+"""Bytes of the longest of a member's own accounts and the heads of books."""
 
 
 def meter_of(session: Session, name: str) -> Meter:
@@ -110,21 +114,36 @@ class MemberOnChain:
 
 
 def member_on_chain(client: ChainClient, user: User) -> MemberOnChain | None:
-    """What the chain has of a member; None before its registration."""
+    """What the chain has of a member; None before its registration.
+
+    In two requests: pages ask it. The first has the heads of all books, the second those that hold orders, whole.
+    """
     member = Pubkey.from_string(user.wallet)
-    account = client.account(accounts.User, programs.user_address(member))
-    if account is None:
+    own = (programs.user_address(member), programs.energy_account_address(member), programs.retirement_address(member))
+    ring = [programs.book_at_slot(slot) for slot in range(accounts.BOOKS)]
+    user_found, energy_found, retirement_found, *heads = client.raw_accounts([*own, *ring], _LONGEST)
+    if (data := client.account_data(accounts.User, own[0], user_found)) is None:
         return None
-    energy, credit = client.token_accounts([account.energy_token_account, account.credit_token_account])
-    seat = seat_of(client, account.member_index)
-    orders, locked_wh, locked_credit = _orders(client, account.member_index)
+    account = accounts.User.from_account(data)
+    energy = client.account_data(accounts.EnergyAccount, own[1], energy_found)
+    retirement = client.account_data(accounts.Retirement, own[2], retirement_found)
+    books = [
+        address
+        for address, raw in zip(ring, heads, strict=True)
+        if (data := client.account_data(accounts.EpochBook, address, raw)) is not None and _has_unpaid(data)
+    ]
+    wanted = [account.energy_token_account, account.credit_token_account, programs.seats_address(), *books]
+    energy_tokens, credit_tokens, seats_account, *whole = client.raw_accounts(wanted)
+    seat = _seat(client.account_data(accounts.Seats, programs.seats_address(), seats_account), account.member_index)
+    datas = [client.account_data(accounts.EpochBook, address, raw) for address, raw in zip(books, whole, strict=True)]
+    orders, locked_wh, locked_credit = _orders([data for data in datas if data is not None], account.member_index)
     return MemberOnChain(
         account,
-        client.account(accounts.EnergyAccount, programs.energy_account_address(member)),
-        client.account(accounts.Retirement, programs.retirement_address(member)),
+        None if energy is None else accounts.EnergyAccount.from_account(energy),
+        None if retirement is None else accounts.Retirement.from_account(retirement),
         Balances(
-            usable(energy, account.wallet, programs.energy_mint()),
-            usable(credit, account.wallet, programs.credit_mint()),
+            usable(TokenAccount.of(energy_tokens), account.wallet, programs.energy_mint()),
+            usable(TokenAccount.of(credit_tokens), account.wallet, programs.credit_mint()),
             0 if seat is None else seat.energy,
             0 if seat is None else seat.credit,
             locked_wh,
@@ -134,10 +153,20 @@ def member_on_chain(client: ChainClient, user: User) -> MemberOnChain | None:
     )
 
 
+def _has_unpaid(data: bytes) -> bool:
+    """Whether a book holds orders that are not paid yet, by its head."""
+    head = accounts.EpochBook.from_account(data)
+    vacant = head.status in (accounts.BookStatus.GROWING, accounts.BookStatus.VACANT)
+    return not vacant and head.paid < head.bid_count + head.ask_count
+
+
 def seat_of(client: ChainClient, member_index: int) -> accounts.Seat | None:
     """A member's seat in the market; None where there is none for it yet."""
     found = client.raw_account(programs.seats_address())
-    data = client.account_data(accounts.Seats, programs.seats_address(), found)
+    return _seat(client.account_data(accounts.Seats, programs.seats_address(), found), member_index)
+
+
+def _seat(data: bytes | None, member_index: int) -> accounts.Seat | None:
     if data is None or member_index >= accounts.Seats.from_account(data).capacity:
         return None
     return accounts.Seat.array(data, accounts.Seats.size() + member_index * accounts.Seat.FORMAT.size, 1)[0]
@@ -152,11 +181,8 @@ def seats(client: ChainClient) -> list[accounts.Seat]:
     return accounts.Seat.array(data, accounts.Seats.size(), accounts.Seats.from_account(data).capacity)
 
 
-def _orders(client: ChainClient, member_index: int) -> tuple[list[dict[str, int | str]], int, int]:
-    """A member's orders that are not paid yet, and what they lock: Wh, micro-credits."""
-    addresses = [programs.book_at_slot(slot) for slot in range(accounts.BOOKS)]
-    found = zip(addresses, client.raw_accounts(addresses), strict=True)
-    datas = [data for address, raw in found if (data := client.account_data(accounts.EpochBook, address, raw))]
+def _orders(datas: Sequence[bytes], member_index: int) -> tuple[list[dict[str, int | str]], int, int]:
+    """A member's orders in these books that are not paid yet, and what they lock: Wh, micro-credits."""
     wheeling = {head.epoch: head.wheeling for head in map(accounts.EpochBook.from_account, datas)}
     orders: list[dict[str, int | str]] = []
     locked_wh = locked_credit = 0

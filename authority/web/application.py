@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -145,6 +146,8 @@ COMPRESSED = (
     "application/json",
     "image/svg+xml",
 )
+KEPT_PAGES = 8
+"""Rendered first pages: of the newest view and of the last that changed, in each language."""
 WORTH_COMPRESSING = 500  # bytes; less is one packet either way
 
 
@@ -420,22 +423,28 @@ class _Page:
 
 
 class _Rendered:
-    """The pages of the newest view, one in each language: rendered once, however many read it."""
+    """The pages of the newest views, one in each language: rendered once, however many read it."""
 
     def __init__(self, app: APIFlask) -> None:
         self._app = app
-        self._newest: dict[str, _Page] = {}
+        self._pages: dict[tuple[str, int], _Page] = {}
+        self._lock = threading.Lock()
+        self.told = live.Told()
 
     def of(self, campus: Campus) -> _Page:
         """The view's page in the language in which is read, within a request or without one."""
-        code = reading.current().code
-        newest = self._newest.get(code)
-        if newest is None or newest.campus is not campus:
-            with nullcontext() if has_request_context() else self._app.test_request_context():
-                text = render_template("campus.html", campus=campus, now=campus.time, here=lambda: "/")
-            data = text.encode()
-            newest = self._newest[code] = _Page(campus, data, gzip.compress(data, 6), live.fragments(text))
-        return newest
+        key = (reading.current().code, id(campus))
+        with self._lock:  # of many who wait for the same page one makes it
+            page = self._pages.get(key)
+            if page is None:  # while a page is kept so is its view, and no other has its id
+                with nullcontext() if has_request_context() else self._app.test_request_context():
+                    text = render_template("campus.html", campus=campus, now=campus.time, here=lambda: "/")
+                data = text.encode()
+                page = _Page(campus, data, gzip.compress(data, 6), live.fragments(text))
+                if len(self._pages) >= KEPT_PAGES:
+                    del self._pages[next(iter(self._pages))]
+                self._pages[key] = page
+            return page
 
     def views(
         self, stream: Iterator[Campus | None], code: str
@@ -460,7 +469,7 @@ class _LiveEvents:
 
     def __iter__(self) -> Iterator[str]:
         yield f"retry: {RETRY_MILLISECONDS}\n\n"
-        yield from live.events(self.rendered.views(self.stream, self.language))
+        yield from live.events(self.rendered.views(self.stream, self.language), self.rendered.told)
 
     def close(self) -> None:
         self.stream.close()

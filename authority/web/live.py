@@ -15,6 +15,8 @@ Fragment = Mapping[str, str]
 
 VOID = frozenset(("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"))
 HTML = "html"
+KEPT_EVENTS = 16
+"""Events that are kept for further readers: those of a few views, in each language."""
 
 
 class _Open:
@@ -96,7 +98,35 @@ def changes(before: Mapping[str, Fragment] | None, after: Mapping[str, Fragment]
     return changed
 
 
-def events(views: Iterator[tuple[int, Mapping[str, Fragment]] | None]) -> Iterator[str]:
+class Told:
+    """Events from one view to the next, each made once however many readers it goes to."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int], tuple[Mapping[str, Fragment] | None, Mapping[str, Fragment], str]] = {}
+
+    def event(self, before: Mapping[str, Fragment] | None, after: Mapping[str, Fragment], time: int) -> str:
+        """What a reader of `before` is told; empty where nothing changed for it."""
+        known = self._made.get((id(before), id(after)))
+        if known is not None and known[0] is before and known[1] is after:
+            return known[2]
+        text = _event(before, after, time)
+        if len(self._made) >= KEPT_EVENTS:
+            self._made = {}
+        self._made[id(before), id(after)] = before, after, text
+        return text
+
+
+def _event(before: Mapping[str, Fragment] | None, after: Mapping[str, Fragment], time: int) -> str:
+    changed = changes(before, after)
+    if changed is None:
+        return f'event: page\ndata: {{"time":{time}}}\n\n'
+    if not changed:
+        return ""
+    data = json.dumps({"time": time, "changed": changed}, separators=(",", ":"), ensure_ascii=False)
+    return f"event: figures\nid: {time}\ndata: {data}\n\n"
+
+
+def events(views: Iterator[tuple[int, Mapping[str, Fragment]] | None], told: Told) -> Iterator[str]:
     """Server-sent events for one reader: `figures` with what changed, `page` where it must be fetched again, `beat`.
 
     views gives (time of the view, its fragments), or None for a heartbeat.
@@ -107,10 +137,6 @@ def events(views: Iterator[tuple[int, Mapping[str, Fragment]] | None]) -> Iterat
             yield "event: beat\ndata: {}\n\n"
             continue
         time, after = view
-        changed = changes(shown, after)
+        if text := told.event(shown, after, time):
+            yield text
         shown = after
-        if changed is None:
-            yield f'event: page\ndata: {{"time":{time}}}\n\n'
-        elif changed:
-            data = json.dumps({"time": time, "changed": changed}, separators=(",", ":"), ensure_ascii=False)
-            yield f"event: figures\nid: {time}\ndata: {data}\n\n"

@@ -21,7 +21,10 @@ HERE = Path(__file__).parent
         ("stored_bytes.py --members 2 --epochs 1", {"gigabytes_a_year", "gigabytes_a_year_pruned", "pruned"}),
         ("settlement.py --meters 6 --epochs 3", {"epoch", "rss_mib", "validator_start"}),
         pytest.param(
-            "flows.py", {"flows"}, marks=pytest.mark.skipif(CHROMIUM is None, reason="no chromium"), id="flows"
+            "flows.py --members 12 --epochs 96",
+            {"flows"},
+            marks=pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
+            id="flows",
         ),
         ("intake.py --quick --meters 10 --only sqlite", {"sqlite", "raw_per_cpu_second"}),
     ],

@@ -1,20 +1,27 @@
 """What the pages take: requests under load, event streams held, weight, time to first paint, and a member's ways.
 
-    python tests/benchmarks/web.py [--short] [--rate N] [--seconds N] [--streams N] [--members N] [--only PART ...]
+    python tests/benchmarks/web.py [--short] [--rate N] [--seconds N] [--streams N] [--members N] [--epochs N]
+        [--month EPOCHS] [--only PART ...]
 
-Runs the demonstration (real meters, log, validator and settlement), and a web process of its own over the same home.
---short is 20 requests a second for five seconds, 30 streams and 10 members, where nothing else is said.
+Runs the demonstration (real meters, log, validator and settlement) until so many epochs are settled, and a web process
+of its own over the same home, while the demonstration goes on.
+--short is 20 requests a second for five seconds, 30 streams, and a month of 12 members and one day, where nothing else
+is said.
 Tells each part on standard error as it ends, so that one that fails takes no other with it. Prints JSON:
 
 - `load`: pages and resources asked for in turn at so many requests a second, on connections of their own, on time
   whether or not the one before is answered; p50 and p99 in milliseconds from when each was due, by page; errors; and
   the web process's processor milliseconds a request, which a busy machine changes less.
-- `cost`: the same requests one after the other: processor milliseconds each, by page.
+- `cost`: the same requests one after the other: processor milliseconds each, by page, and how many of them a second of
+  one core is.
+- `bare`: load and cost of the least there is, a page of Flask that asks nothing, under gunicorn's own threads, in the
+  same run: what is above it is the authority's.
 - `streams`: how many event streams were held, how many of them heard each of three views, and the process's memory.
 - `weight`: kB over the wire of a first load of each page with all that it brings, first paint in ms, and MB an hour
   that the open first page takes.
-- `flows`: clicks, typed characters and seconds (of a machine, not of a person) of ways through the pages in Chromium.
-- `period`: processor seconds for the bills of a month of so many members (tests/benchmarks/bills.py).
+- `flows`: clicks, keys, typed characters and seconds (of a machine, not of a person) of five ways through the pages in
+  Chromium, among them closing a period of so many members and epochs of a month (tests/benchmarks/flows.py).
+- `period`: processor seconds for the bills of such a month alone (tests/benchmarks/bills.py).
 """
 
 from __future__ import annotations
@@ -32,7 +39,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +50,10 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
 
 from browser import CHROMIUM, Browser  # noqa: E402
 from free_ports import free_port  # noqa: E402
-from person_at_pages import Person  # noqa: E402
 from running_demo import RunningDemo  # noqa: E402
 
-PARTS = ("load", "cost", "streams", "weight", "flows", "period")
+PARTS = ("load", "cost", "bare", "streams", "weight", "flows", "period")
+IN_CHROMIUM = ("weight", "flows")
 ASKED = (
     ("stranger", "/"),
     ("stranger", "/market"),
@@ -62,10 +69,9 @@ ASKED = (
     ("auditor", "/audit/epochs"),
 )
 """By whom, and what."""
-LONG = {"rate": 200, "seconds": 60, "streams": 500, "members": 200}
-SHORT = {"rate": 20, "seconds": 5, "streams": 30, "members": 10}
+LONG = {"rate": 200, "seconds": 60, "streams": 500, "members": 200, "epochs": 12, "month": 2_976}
+SHORT = {"rate": 20, "seconds": 5, "streams": 30, "members": 12, "epochs": 4, "month": 96}
 THREADS = 48
-EPOCHS = 4
 START_SECONDS = 600
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -113,15 +119,15 @@ class Site:
 
 
 @contextmanager
-def running(directory: Path, streams: int) -> Iterator[Site]:
-    """The demonstration after some epochs, and a web process over its home that may hold so many streams."""
+def running(directory: Path, streams: int, epochs: int) -> Iterator[Site]:
+    """The demonstration after so many epochs, and a web process over its home that may hold so many streams."""
     demo, web = RunningDemo(directory), None
     try:
         address = demo.address
         links = {}
         for role in ("member", "operator", "treasurer", "auditor"):
             links[role] = demo.wait_for(rf"{role}\s+(http\S+/enter/\S+)").group(1)
-        demo.wait_for(rf"(settled\s+(.|\n)*?){{{EPOCHS}}}", 600)
+        demo.wait_for(rf"(settled\s+(.|\n)*?){{{epochs}}}", 600 + 60 * epochs)
         home = directory / ".demo"
         settings = home / "authority.toml"
         before = settings.read_text()
@@ -138,19 +144,7 @@ def running(directory: Path, streams: int) -> Iterator[Site]:
             stderr=(directory / "web.txt").open("wb"),
         )
         site = Site("127.0.0.1", port, (web.pid,), {})
-        end = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                connection = site.connection()
-                connection.request("GET", "/healthz")
-                connection.getresponse().read()
-                break
-            except OSError:
-                if time.monotonic() > end or web.poll() is not None:
-                    raise RuntimeError((directory / "web.txt").read_text()) from None
-                time.sleep(0.2)
-        children = Path(f"/proc/{web.pid}/task/{web.pid}/children").read_text().split()
-        site.pids = (web.pid, *(int(pid) for pid in children))
+        _wait_for(site, "/healthz", web, directory / "web.txt")
         site.cookies = {role: _signed_in(address, link) for role, link in links.items()}
         yield site
     finally:
@@ -158,6 +152,52 @@ def running(directory: Path, streams: int) -> Iterator[Site]:
             web.terminate()
             web.wait(30)
         demo.stop()
+
+
+def _wait_for(site: Site, path: str, process: subprocess.Popen[bytes], said: Path) -> None:
+    """Until a server answers, whose processes are the site's then."""
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            connection = site.connection()
+            connection.request("GET", path)
+            connection.getresponse().read()
+            break
+        except OSError:
+            if time.monotonic() > end or process.poll() is not None:
+                raise RuntimeError(said.read_text()) from None
+            time.sleep(0.2)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    site.pids = (process.pid, *(int(pid) for pid in children))
+
+
+def bare(directory: Path, rate: int, seconds: int) -> dict[str, Any]:
+    """The same load upon, and cost of, a page that asks nothing."""
+    port, said = free_port(), directory / "bare.txt"
+    command = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "16", "--workers", "1"]
+    process = subprocess.Popen(
+        [
+            *command,
+            "--keep-alive",
+            "60",
+            "--bind",
+            f"127.0.0.1:{port}",
+            "--chdir",
+            HERE.parent / "support",
+            "bare_page:app",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=said.open("wb"),
+    )
+    try:
+        site = Site("127.0.0.1", port, (process.pid,), {})
+        _wait_for(site, "/", process, said)
+        asked = (("stranger", "/"),)
+        loaded = load(site, rate, seconds, asked)
+        return {"load": {name: loaded[name] for name in loaded if name != "pages"}, "cost": cost(site, asked=asked)}
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def _signed_in(address: str, link: str) -> str:
@@ -181,10 +221,10 @@ def percentile(values: list[float], share: float) -> float:
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
 
 
-def load(site: Site, rate: int, seconds: int) -> dict[str, Any]:
+def load(site: Site, rate: int, seconds: int, asked: Sequence[tuple[str, str]] = ASKED) -> dict[str, Any]:
     """So many requests a second for so long, each on time, over as many connections as it takes."""
     due: queue.Queue[tuple[float, str, str] | None] = queue.Queue()
-    taken: dict[str, list[float]] = {path: [] for _, path in ASKED}
+    taken: dict[str, list[float]] = {path: [] for _, path in asked}
     wrong: list[str] = []
     lock = threading.Lock()
 
@@ -211,7 +251,7 @@ def load(site: Site, rate: int, seconds: int) -> dict[str, Any]:
     for n in range(rate * seconds):
         at = start + n / rate
         time.sleep(max(0.0, at - time.monotonic()))
-        due.put((at, *ASKED[n % len(ASKED)]))
+        due.put((at, *asked[n % len(asked)]))
     for _ in threads:
         due.put(None)
     for thread in threads:
@@ -233,10 +273,10 @@ def load(site: Site, rate: int, seconds: int) -> dict[str, Any]:
     }
 
 
-def cost(site: Site, times: int = 30) -> dict[str, Any]:
+def cost(site: Site, times: int = 50, asked: Sequence[tuple[str, str]] = ASKED) -> dict[str, Any]:
     """Processor milliseconds and kB of each page and resource, one request after the other."""
     connection, found = site.connection(), {}
-    for role, path in ASKED:
+    for role, path in asked:
         site.ask(connection, role, path)
         before = site.processor_ms()
         answers = [site.ask(connection, role, path) for _ in range(times)]
@@ -245,7 +285,8 @@ def cost(site: Site, times: int = 30) -> dict[str, Any]:
             "kb": round(answers[-1][1] / 1_000, 1),
             "status": sorted({status for status, _ in answers}),
         }
-    return found
+    mean = sum(each["processor_ms"] for each in found.values()) / len(found)
+    return {"pages": found, "requests_of_all_a_core_second": round(1_000 / max(mean, 0.01), 1)}
 
 
 def streams(site: Site, count: int) -> dict[str, Any]:
@@ -318,40 +359,10 @@ def weight(site: Site, directory: Path) -> dict[str, Any]:
     return {"pages": pages, "open_first_page_mb_an_hour": round(size / seconds * 3_600 / 1e6, 2)}
 
 
-def flows(site: Site, directory: Path) -> dict[str, Any]:
-    """A standing order, the way from a day to a proof that the browser checks, and a bill as it comes to so far."""
-    found: dict[str, Any] = {}
-
-    def way(name: str, role: str, start: str, walk: Callable[[Person, Browser], None]) -> None:
-        with Browser(directory / f"flow-{name}") as browser:
-            browser.emulate(390, 844)
-            browser.sign_in(site.cookies[role], site.address)
-            browser.open(site.address + start)
-            person = Person(browser)
-            walk(person, browser)
-            found[name] = person.told()
-
-    def order(person: Person, browser: Browser) -> None:
-        person.click("a[href='/me/trading']", "location.pathname === '/me/trading'")
-        person.type("#sell-at", "0.2")
-        person.click("button[value=preview]", "document.body.innerText.includes('Nothing is saved yet')")
-        person.click("button[value=save]", "!document.body.innerText.includes('Nothing is saved yet')")
-
-    def proof(person: Person, browser: Browser) -> None:
-        person.click("a[href='/me/energy']", "location.pathname === '/me/energy'")
-        person.click("details summary", "document.querySelector('details').open")
-        person.click("td a[href*='/me/proofs']", "location.pathname === '/me/proofs'")
-        person.click(".card form button", "location.pathname.startsWith('/kwh/')")
-        browser.until("document.querySelectorAll('#steps [data-state=holds]').length > 3")
-
-    def bill(person: Person, browser: Browser) -> None:
-        person.click("a[href^='/treasury/periods/']", "location.pathname.startsWith('/treasury/periods/')")
-        person.click("a[href*='/members/']", "location.pathname.includes('/members/')")
-
-    way("standing_order", "member", "/me", order)
-    way("kwh_proof", "member", "/me", proof)
-    way("bill_so_far", "treasurer", "/treasury", bill)
-    return found
+def _told_by(script: str, *words: object) -> Any:
+    """What another benchmark prints."""
+    command = [sys.executable, HERE / script, *map(str, words)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def _measured(name: str, measure: Callable[[], Any]) -> Any:
@@ -372,6 +383,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--streams", type=int)
     parser.add_argument("--members", type=int)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--month", type=int)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     arguments = parser.parse_args()
     for name, usual in (SHORT if arguments.short else LONG).items():
@@ -380,23 +393,31 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends too
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8_192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     found: dict[str, Any] = {"processors": os.cpu_count()}
+    wanted = [name for name in arguments.only if CHROMIUM is not None or name not in IN_CHROMIUM]
+    if left_out := [name for name in arguments.only if name not in wanted]:
+        found["not_measured_without_chromium"] = left_out
     with tempfile.TemporaryDirectory() as made:
         directory = Path(made)
-        if set(arguments.only) - {"period"}:
-            with running(directory, arguments.streams) as site:
+        if set(wanted) - {"flows", "period"}:
+            with running(directory, arguments.streams, arguments.epochs) as site:
                 parts: dict[str, Callable[[], Any]] = {
                     "cost": lambda: cost(site),
+                    "bare": lambda: bare(directory, arguments.rate, arguments.seconds),
                     "load": lambda: load(site, arguments.rate, arguments.seconds),
                     "weight": lambda: weight(site, directory),
-                    "flows": lambda: flows(site, directory),
                     "streams": lambda: streams(site, arguments.streams),
                 }
                 for name, measure in parts.items():
-                    if name in arguments.only and (CHROMIUM is not None or name not in ("weight", "flows")):
+                    if name in wanted:
                         found[name] = _measured(name, measure)
-    if "period" in arguments.only:
-        command = [sys.executable, HERE / "bills.py", "--members", str(arguments.members)]
-        found["period"] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    members = ("--members", arguments.members)
+    others: dict[str, Callable[[], Any]] = {
+        "flows": lambda: _told_by("flows.py", *members, "--epochs", arguments.month),
+        "period": lambda: _told_by("bills.py", *members, "--epochs", arguments.month),
+    }
+    for name, measure in others.items():
+        if name in wanted:
+            found[name] = _measured(name, measure)
     print(json.dumps(found, indent=2))
     return 1 if any(isinstance(each, dict) and "failed" in each for each in found.values()) else 0
 

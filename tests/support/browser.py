@@ -33,8 +33,10 @@ FLAGS = (
 )
 
 
-KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " ")}
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "ArrowDown": (40, ""), "ArrowUp": (38, ""), "a": (65, "")}
 """Keys by name: their code, and the text that they make."""
+HELD = {"Shift": 8, "Control": 2}
+"""Keys that are held while another is pressed."""
 
 
 class Browser:
@@ -166,9 +168,13 @@ class Browser:
         self._call("Network.clearBrowserCookies", session=True)
 
     def press(self, key: str) -> None:
-        """A key of KEYS goes down and up."""
+        """A key of KEYS goes down and up, such as Tab, or Shift+Tab."""
+        held, _, key = key.rpartition("+")
         code, text = KEYS[key]
-        more = {"text": text} if text else {}
+        more: dict[str, Any] = {"text": text} if text else {}
+        more |= {"modifiers": HELD[held]} if held else {}
+        if (held, key) == ("Control", "a"):
+            more["commands"] = ["selectAll"]  # what the key does on a desktop is the desktop's
         for kind in ("keyDown", "keyUp"):
             self._call(
                 "Input.dispatchKeyEvent",
@@ -181,8 +187,18 @@ class Browser:
             )
 
     def write(self, text: str) -> None:
-        """Type a text where the focus is."""
+        """Put a text where the focus is, as one piece."""
         self._call("Input.insertText", session=True, text=text)
+
+    def type(self, text: str) -> None:
+        """Type a text by the keys of its letters where the focus is."""
+        for letter in text:
+            for kind, more in (("keyDown", {"text": letter}), ("keyUp", {})):
+                self._call("Input.dispatchKeyEvent", session=True, type=kind, key=letter, **more)
+
+    def keep_downloads(self, directory: Path) -> None:
+        """Put what is downloaded there."""
+        self._call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(directory))
 
     def tab_to(self, selector: str) -> None:
         """Press Tab until the focus is on what the selector matches."""

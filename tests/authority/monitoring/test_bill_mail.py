@@ -16,7 +16,7 @@ from solders.keypair import Keypair
 from sqlalchemy import select
 
 from authority.app import App
-from authority.billing import mailing
+from authority.billing import issuing, mailing
 from authority.billing.bill import Bill, Line
 from authority.billing.errors import LetterUnknownError, PeriodNotClosedError
 from authority.figures import credits
@@ -132,6 +132,20 @@ def test_one_that_was_refused_holds_up_nobody_and_is_resent_alone(office: Office
         assert act.data == {"bill": 1, "person": office.people["Ada"].pseudonym}
     with pytest.raises(LetterUnknownError):
         mailing.again(office.app, 2, ada, actor="x")
+
+
+def test_a_mail_that_is_sent_again_tells_what_was_corrected_since(office: Office, relay: Any) -> None:
+    mailing.ask(office.app, 0, actor="x")
+    office.post(0, 3_600)
+    issuing.correct(office.app, 1, 1, -2_500_000, "the lift is not of this flat", actor="person-1")
+    issuing.correct(office.app, 1, 1, 1_000_000, "its cellar is", actor="person-1")
+    mailing.again(office.app, 1, office.people["Ada"].id, actor="person-1")
+    office.post(0, 30)
+    before, bob, after = (mail.get_body().get_content() for mail in relay.mails)
+    assert "corrected" not in before + bob
+    assert f"you pay {credits(2_500_000)} credits less. The reason: the lift is not of this flat" in after
+    assert f"Line 1 of it is corrected: you pay {credits(1_000_000)} credits more. The reason: its cellar is" in after
+    assert after.count("The correction is on your next bill.") == 2
 
 
 def test_a_relay_that_is_away_delays_and_loses_nothing(office: Office, relay: Any) -> None:

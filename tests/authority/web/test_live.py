@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from authority.web.live import changes, events, fragments
+from authority.web.live import Told, changes, events, fragments
 
 PAGE = """<main><p data-live="a">one &amp; <b>two</b></p>
 <article data-live="card" data-attributes="data-stale" data-stale="no"><h3>Ä</h3><p data-live="b"
@@ -43,7 +43,7 @@ def test_only_what_changed_is_told():
 
 def test_a_reader_gets_all_then_what_changed_then_word_of_another_page():
     first, second = fragments(PAGE), fragments(PAGE.replace("one ", "three "))
-    told = list(events(iter([(1, first), (2, first), None, (3, second), (4, {"a": first["a"]})])))
+    told = list(events(iter([(1, first), (2, first), None, (3, second), (4, {"a": first["a"]})]), Told()))
     assert [line.split("\n", 1)[0] for line in told] == [
         "event: figures",
         "event: beat",
@@ -54,3 +54,14 @@ def test_a_reader_gets_all_then_what_changed_then_word_of_another_page():
     assert data[0] == {"time": 1, "changed": first}
     assert data[2] == {"time": 3, "changed": {"a": {"html": "three &amp; <b>two</b>"}}}
     assert all(event.endswith("\n\n") and event.count("\n\n") == 1 for event in told)
+
+
+def test_an_event_is_made_once_for_all_who_read_the_same_views():
+    first, second, third = (fragments(PAGE.replace("one ", f"{word} ")) for word in ("two", "three", "four"))
+    shared = Told()
+    one, other = (list(events(iter([(1, first), (2, second)]), shared)) for _ in range(2))
+    assert one == other
+    assert all(a is b for a, b in zip(one, other, strict=True))
+    late = list(events(iter([(2, second), (3, third)]), shared))
+    assert json.loads(late[0].split("data: ")[1])["changed"] == second
+    assert late[1] == list(events(iter([(2, second), (3, third)]), Told()))[1]

@@ -20,11 +20,13 @@ from served import served
 from sqlalchemy import select
 
 from authority.api.feed import CampusFeed
+from authority.api.treasury import Treasury
 from authority.chain.client import ChainClient
 from authority.figures import credits, kilowatt_hours
 from authority.people.roles import MEMBER, TREASURER
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
+from authority.store.metering import Frame
 from authority.web.application import People, create_app
 
 __all__ = ["make_campus"]
@@ -181,6 +183,29 @@ def nobody_else_changes_anything(town):
     member = Browsing(town, MEMBER)
     for url in ("/treasury/periods/0/close", "/treasury/periods/0/issue", "/treasury/bills/1"):
         member.post(url, 404, seen="x")
+
+
+def test_the_bills_are_made_once_until_something_changes(ended, capsys):
+    treasury = Treasury(ended.app, lambda: ChainClient(ended.home.rpc_url, attempts=1, timeout=3))
+    first = treasury.review(0)
+    assert treasury.review(0).documents is first.documents
+    meter = ended.meters["D.load"]
+    ended.receive("D.load", meter.sign(ended.epoch * ended.epoch_seconds), "held")
+    assert treasury.review(0).documents is first.documents  # it is of a later period
+    end = first.period.end_epoch * ended.epoch_seconds
+    with ended.app.store.write() as session:
+        session.scalars(select(Frame).order_by(Frame.log_index.desc()).limit(1)).one().interval_end = end
+    again = treasury.review(0)
+    assert again.documents is not first.documents
+    assert again.documents == first.documents
+    dead = first.period.end_epoch - 2
+    command_of(ended, capsys)(
+        "estimate", "add", "D", "--meter", "gw_d/load", "--first-epoch", dead, "--end-epoch", dead + 1, "--wh", 5,
+        "--reason", "dead",
+    )  # fmt: skip
+    changed = treasury.review(0)
+    assert changed.documents != first.documents
+    assert changed.seen != again.seen
 
 
 def test_a_correction_is_previewed_entered_once_and_carried_by_the_next_bill(ended, treasurer, capsys):
