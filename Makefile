@@ -52,7 +52,7 @@ $(VENV)/.dev: $(VENV)/.locked-dev pyproject.toml authority/pyproject.toml
 	@$(PIP_CHECK)
 	@touch $(VENV)/.authority $@
 
-demo: $(VENV)/.authority ## Four campus buildings, metered, signed, minted and traded. EPOCHS=3 ends after three; DAY=2016-07-21 SPEED=90
+demo: $(VENV)/.authority ## Four campus buildings and four flats, metered, signed, minted and traded. EPOCHS=3 ends after three; DAY=2016-07-21 SPEED=90
 	@$(BIN)/authority demo $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DAY),--day $(DAY)) $(if $(SPEED),--speed $(SPEED))
 
 test: $(VENV)/.dev ## All checks: linters, tests, and that the built programs are their sources' (installs Debian packages where run as root)

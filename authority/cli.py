@@ -78,7 +78,7 @@ COMMANDS = {
     "market": Command("authority.market.command", "credits, standing orders, and the last epochs"),
     "billing": Command("authority.billing.command", "billing periods and bills: preview, close, issue, show, correct"),
     "credits": Command("authority.billing.credits_command", "credits for the bank's money: top up, pay out, list"),
-    "demo": Command("authority.demo.command", "four campus buildings, read, signed, minted and traded"),
+    "demo": Command("authority.demo.command", "four campus buildings and four flats, read, signed, minted and traded"),
     "simulate": Command(
         "authority.simulation.command", "a campus of any size through days or months, in minutes", place=False
     ),

@@ -23,7 +23,7 @@ LIVE_SECONDS = 4
 
 @dataclass(frozen=True, slots=True)
 class StandingOrder:
-    """A building's wish: the least it takes and the most it gives, micro-credits per kWh."""
+    """A member's wish: the least it takes and the most it gives, micro-credits per kWh."""
 
     sell_at: int | None
     buy_at: int | None
@@ -34,7 +34,13 @@ STANDING_ORDERS: Mapping[str, StandingOrder] = {
     "Dormitory B": StandingOrder(100_000, 270_000),
     "Faculty Housing": StandingOrder(140_000, 280_000),
     "Research Labs": StandingOrder(None, 240_000),
+    "Faculty Housing flat 1": StandingOrder(None, 250_000),
+    "Faculty Housing flat 2": StandingOrder(None, 255_000),
+    "Faculty Housing flat 3": StandingOrder(None, 265_000),
+    "Faculty Housing flat 4": StandingOrder(None, 275_000),
 }
+FLATS = tuple(name for name in STANDING_ORDERS if "flat" in name)
+"""The members who live in a flat."""
 CREDITS_EACH = 500_000_000
 """Micro-credits that every member gets at the start: 500 credits."""
 
@@ -59,6 +65,10 @@ COLUMNS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("faculty_housing", "building"): {
         "generation": "faculty_housing_solar_w",
         "consumption": "faculty_housing_load_w",
+    },
+    **{
+        ("faculty_housing", f"flat_{number}"): {"consumption": f"faculty_housing_flat_{number}_w"}
+        for number in range(1, len(FLATS) + 1)
     },
     ("research_labs", "load"): {"consumption": "research_labs_load_w"},
     ("research_labs", "hpc"): {"consumption": "research_labs_hpc_w"},
@@ -101,7 +111,7 @@ def notice(first_row: int, epoch_seconds: int) -> str:
     """What every page says of the demonstration."""
     start = datetime.fromisoformat(row_times()[first_row])
     return spoken(
-        f"A demonstration: the meters are emulated and their power follows measured summer days (SimBench, from "
+        f"A demonstration: the meters are emulated and their power follows summer days of SimBench (from "
         f"{start.day} {start:%B, %H:%M}). A quarter of an hour passes in {epoch_seconds} seconds; everything else is "
         "what would run in service."
     )

@@ -1,4 +1,4 @@
-"""`authority demo`: four campus buildings on one machine, read, signed, minted and traded, with nothing mocked."""
+"""`authority demo`: four campus buildings and four flats on one machine, metered, minted, traded, nothing mocked."""
 
 from __future__ import annotations
 

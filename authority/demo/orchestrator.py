@@ -335,14 +335,14 @@ class Demo:
         self.step("registered", "members and meters are on the chain, every key with its proof of possession")
 
     def endow(self) -> None:
-        """Credits to trade with, and a standing order for each building."""
+        """Credits to trade with, and a standing order, for each member."""
         amounts = [(name, campus.CREDITS_EACH) for name in campus.STANDING_ORDERS]
         issue_credits(self.app.store, self.client, self.app.home.operator, amounts, actor=ACTOR, now=self.app.clock())
         for name, wish in campus.STANDING_ORDERS.items():
             with self.app.store.write() as session:
                 order = StandingOrder(wish.sell_at, wish.buy_at, 0)
                 set_standing_order(session, name, order, by=ACTOR, now=self.app.clock())
-        self.step("market", "every building has credits and a standing order")
+        self.step("market", "every member has credits and a standing order")
 
     # The epochs
 

@@ -1,4 +1,5 @@
-"""People of the demonstration: one of each role, and links with which whoever runs it looks around as each.
+"""People of the demonstration: one of each role and one of each flat, and links with which whoever runs it looks around
+as each.
 
 Such a link signs in by itself, as often as wanted, until the day is over. It is made for a home whose pages listen on
 this machine alone.
@@ -7,23 +8,28 @@ this machine alone.
 from __future__ import annotations
 
 from authority.app import App
+from authority.demo import campus
 from authority.people import invitations, records
 from authority.people.desk import address
-from authority.people.roles import DELEGATE, MEMBER, OF_A_MEMBER, ROLES
+from authority.people.roles import DELEGATE, MEMBER, ROLES
 
 LOOK_SECONDS = 86_400
 MEMBERS = {MEMBER: "Dormitory A", DELEGATE: "Dormitory B"}
+FLATS = {f"flat {number}": name for number, name in enumerate(campus.FLATS, 1)}
 
 
 def links(app: App, *, actor: str) -> dict[str, str]:
-    """Make a person of each role, and a link for each."""
+    """Make a person of each role and a member of each flat, and a link for each, by role and by flat."""
     now, made = app.clock(), {}
+    people = [(role, role, MEMBERS.get(role)) for role in ROLES]
+    people += [(flat, MEMBER, member) for flat, member in FLATS.items()]
     with app.store.write() as session:
-        for role in ROLES:
-            person = records.add(session, f"demo-{role}", f"{role.title()} of the demo", now=now)
-            member = records.member_named(session, MEMBERS[role]) if role in OF_A_MEMBER else None
+        for label, role, of in people:
+            login = f"demo-{label.replace(' ', '-')}"
+            person = records.add(session, login, f"{label.capitalize()} of the demo", now=now)
+            member = None if of is None else records.member_named(session, of)
             until = now + LOOK_SECONDS if role == DELEGATE else None
             records.grant(session, person, role, by=actor, now=now, member=member, until=until)
             secret = invitations.make_entrance(session, person, by=actor, now=now, seconds=LOOK_SECONDS)
-            made[role] = f"{address(app.home)}/enter/{secret}"
+            made[label] = f"{address(app.home)}/enter/{secret}"
     return made

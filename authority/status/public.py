@@ -9,7 +9,7 @@ LOOK_SECONDS however many ask; `Board.watch`, which the pages' process calls, wr
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -120,7 +120,7 @@ class Board:
                 PartNow(part, *found[part], since=last[part][1] if last[part][0] == found[part][0] else None)
                 for part in PARTS
             ),
-            tuple(_incidents(changes))[:MOST_INCIDENTS],
+            tuple(_incidents(changes, [part for part in PARTS if found[part][0] == "up"], now))[:MOST_INCIDENTS],
         )
 
     def _with_chain(self, found: Found, now: int) -> Found:
@@ -216,8 +216,11 @@ def _last(session: Session) -> dict[Part, tuple[State | None, int | None]]:
     return found
 
 
-def _incidents(newest_first: Sequence[ServiceChange]) -> Iterator[Incident]:
-    """From when to when parts were not up; one that went from bad to worse is one incident."""
+def _incidents(newest_first: Sequence[ServiceChange], up: Collection[str], now: int) -> Iterator[Incident]:
+    """From when to when parts were not up; one that went from bad to worse is one incident.
+
+    A part that is up now has its end now, until it has been up for long enough for the end to be written down.
+    """
     found: list[Incident] = []
     open_: dict[str, tuple[State, int]] = {}
     for row in reversed(newest_first):
@@ -226,5 +229,5 @@ def _incidents(newest_first: Sequence[ServiceChange]) -> Iterator[Incident]:
                 found.append(Incident(row.part, *begun, ended=row.since))  # type: ignore[arg-type]
         else:
             open_.setdefault(row.part, (row.state, row.since))  # type: ignore[arg-type]
-    found += [Incident(part, *begun, ended=None) for part, begun in open_.items()]  # type: ignore[arg-type]
+    found += [Incident(part, *begun, ended=now if part in up else None) for part, begun in open_.items()]  # type: ignore[arg-type]
     yield from sorted(found, key=lambda each: -each.began)

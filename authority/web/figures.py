@@ -20,6 +20,7 @@ __all__ = [
     "MINUS",
     "UNKNOWN",
     "ago",
+    "amount_of_time",
     "clock",
     "credits",
     "credits_in_column",
@@ -49,6 +50,15 @@ def length(seconds: int) -> str:
     if seconds % 60 == 0:
         return ngettext("%(count)s minute", "%(count)s minutes", seconds // 60)
     return ngettext("%(count)s second", "%(count)s seconds", seconds)
+
+
+def amount_of_time(seconds: int) -> str:
+    """How much time was measured: less than a minute, 12 minutes, 3.5 hours."""
+    if seconds < 60:
+        return gettext("less than a minute")
+    if seconds < 3600:
+        return ngettext("%(count)s minute", "%(count)s minutes", seconds // 60)
+    return gettext("%(hours)s hours", hours=f"{seconds / 3600:.1f}")
 
 
 def clock(seconds: int) -> str:

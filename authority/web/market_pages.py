@@ -87,9 +87,9 @@ def _label(step: str, wh: int, price: int | None) -> str:
 
 def sentence(total: MarketStep) -> str:
     """A range in words."""
+    if not total.traded_wh and total.epochs_withheld:
+        return gettext("Members traded, but so few that a figure would reveal what one of them did.")
     if total.traded_wh is None:
-        if total.epochs_withheld:
-            return gettext("Members traded, but so few that a figure would reveal what one of them did.")
         return gettext("There are no figures for this time.")
     price = total.price_micro_credits_per_kwh
     lowest, highest = total.lowest_price_micro_credits_per_kwh, total.highest_price_micro_credits_per_kwh

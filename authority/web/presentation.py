@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 from authority.api.campus import BuildingNow, Campus, EpochPast, MeterNow, last_cleared, last_minted
 from authority.language.reading import gettext, marked
+from authority.market.disclosure import LEAST_MEMBERS
 from authority.web.figures import UNKNOWN, credits_per_kwh, kilowatt_hours, kilowatts, length
 
-__all__ = ["cards", "chart", "last_cleared", "last_minted"]
+__all__ = ["LEAST_MEMBERS", "cards", "chart", "last_cleared", "last_minted"]
 
 BAR = 1000  # a full bar's length in a building's card
 CHART_HEIGHT, SLOT, BAR_WIDTH, BAR_GAP = 200, 40, 14, 2

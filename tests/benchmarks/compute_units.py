@@ -133,7 +133,7 @@ def rent() -> dict[str, int]:
     return found
 
 
-def campus_day(meters: int = 9, members: int = 4) -> dict[str, int]:
+def campus_day(meters: int = 13, members: int = 8) -> dict[str, int]:
     """Transactions and fees of a day of 96 epochs on the demo's campus, one order a member and epoch.
 
     A fee is 5,000 lamports for each signature, the precompile's included.

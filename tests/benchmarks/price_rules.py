@@ -2,10 +2,10 @@
 
 usage: price_rules.py [--books N] [--seed N]
 
-Three sources of books. *campus*: a month of the demo's campus (its two measured weeks, twice, and two days more), its
-four buildings with their standing orders, netted by the settlement's own rule, epoch after epoch. *random*: books of up
-to 40 members with limits of their own between the feed-in and the retail price. *lots*: the same with quantities in
-lots of 5 kWh, so that both sides often match to the last Wh, which measured energy hardly ever does.
+Three sources of books. *campus*: a month of the demo's campus (its two weeks, twice, and two days more), its four
+buildings and four flats with their standing orders, netted by the settlement's own rule, epoch after epoch. *random*:
+books of up to 40 members with limits of their own between the feed-in and the retail price. *lots*: the same with
+quantities in lots of 5 kWh, so that both sides often match to the last Wh, which measured energy hardly ever does.
 
 Four rules, each on the volume and the matched orders of the reference clearing:
 - reference: nearest to the last price inside the equilibrium interval (what the chain does);
@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import mean
 
-from authority.demo.campus import PROFILES, STANDING_ORDERS
+from authority.demo.campus import FLATS, PROFILES, STANDING_ORDERS
 from authority.market.clearing import Order, clear, equilibrium
 from authority.market.standing_orders import ASK, Holding, Limits, StandingOrder, propose
 from authority.settlement.surplus import MeterSpan, settle_span
@@ -122,7 +122,7 @@ def campus_rows() -> Iterator[dict[str, int]]:
 
 
 def spans(row: dict[str, int]) -> dict[str, list[MeterSpan]]:
-    """What each building's meters moved in a quarter of an hour."""
+    """What each member's meters moved in a quarter of an hour."""
     wh = {key: value // 4 for key, value in row.items()}
     return {
         "Dormitory A": [
@@ -140,6 +140,10 @@ def spans(row: dict[str, int]) -> dict[str, list[MeterSpan]]:
             MeterSpan("building", 1, generation=wh["faculty_housing_solar_w"], consumption=wh["faculty_housing_load_w"])
         ],
         "Research Labs": [MeterSpan("load", consumption=wh["research_labs_load_w"])],
+        **{
+            name: [MeterSpan("load", consumption=wh[f"faculty_housing_flat_{number}_w"])]
+            for number, name in enumerate(FLATS, 1)
+        },
     }
 
 

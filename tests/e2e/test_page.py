@@ -44,7 +44,7 @@ def figures(campus):
 def demo(tmp_path_factory):
     running = RunningDemo(tmp_path_factory.mktemp("demo"))
     try:
-        running.wait_for(r"\d+ +\d\d:\d\d +9 +0\.\d+ +\d+ +0\.\d+ +0\.\d+ +settled", 400)
+        running.wait_for(r"\d+ +\d\d:\d\d +13 +0\.\d+ +\d+ +0\.\d+ +0\.\d+ +settled", 400)
         yield running
     finally:
         running.stop()

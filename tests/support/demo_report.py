@@ -13,7 +13,7 @@ def check_report(report, epochs):
         assert row["settled"] is True
         for key in EPOCH_KEYS - {"clearing_price", "settled"}:
             assert type(row[key]) is int
-        assert row["readings_on_chain"] == report["meters"] == 9
+        assert row["readings_on_chain"] == report["meters"] == 13
         assert row["minted_wh"] > 0
         assert (row["clearing_price"] is None) == (row["traded_wh"] == 0)
     sums = report["conservation"]

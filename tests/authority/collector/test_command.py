@@ -153,7 +153,7 @@ def test_the_brokers_configuration_is_written(app: App, tmp_path: Path, capsys: 
 def test_a_plan_is_read_and_a_claim_given(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = ["--home", str(app.home.path)]
     assert main(["enrol", "campus", str(PLAN), *home]) == 0
-    assert "9 meters at 4 gateways" in capsys.readouterr().out
+    assert "13 meters at 4 gateways" in capsys.readouterr().out
     assert main(["enrol", *home, "claim", "dormitory_a"]) == 0
     name, secret, fingerprint = capsys.readouterr().out.strip().rsplit("-", 2)
     assert (name, len(secret), len(fingerprint)) == ("dormitory_a", 16, 16)

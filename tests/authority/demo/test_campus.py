@@ -26,11 +26,34 @@ def of(gateway):
     return [meter for meter in METERS if meter.gateway == gateway]
 
 
-def test_the_plan_is_accepted_and_every_building_has_a_wish():
+def test_the_plan_is_accepted_and_every_member_has_a_wish():
     read = plan.parse(campus.PLAN.read_bytes())
     assert [user.name for user in read.users] == list(campus.STANDING_ORDERS)
-    assert len(read.meters) == len(METERS) == 9
-    assert all(user.public for user in read.users)
+    assert len(read.meters) == len(METERS) == 13
+    assert len(campus.FLATS) == 4
+
+
+def test_buildings_are_public_and_homes_are_not():
+    read = plan.parse(campus.PLAN.read_bytes())
+    assert {user.name for user in read.users if not user.public} == set(campus.FLATS)
+
+
+def test_no_kilowatt_hour_is_counted_by_two_meters_that_settle():
+    """A flat stands beside its building's meter: nothing of it goes through another, so it is its member's alone."""
+    read = plan.parse(campus.PLAN.read_bytes())
+    flats = [meter for meter in read.meters if meter.user in campus.FLATS]
+    assert [(meter.role, meter.gateway) for meter in flats] == [("load", "faculty_housing")] * 4
+    columns = [column for meter in METERS if meter.role != "submeter" for column in meter.columns.values()]
+    assert len(columns) == len(set(columns))
+    assert len({meter.user for meter in flats}) == 4
+
+
+def test_a_flat_only_buys_and_what_it_pays_at_most_is_no_more_than_the_retail_price():
+    parameters = settings_for(PORTS, mqtt=True).parameters
+    for name in campus.FLATS:
+        wish = campus.STANDING_ORDERS[name]
+        assert wish.sell_at is None
+        assert parameters.feed_in_price <= wish.buy_at <= parameters.retail_price - parameters.wheeling
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)

@@ -15,6 +15,7 @@ DATA = Path(cut.__file__).parent
 PLAN = DATA.parent / "campus.toml"
 FIRST_COUNTED = "2016-07-21T11:00"
 EPOCH_SECONDS = 20
+FLATS = range(1, 5)
 SIMBENCH_SHA256 = "8b48bdab2445286a96649eb18bb09476d000a0e212fd57fdba83399df54af4de"
 
 
@@ -47,6 +48,7 @@ def test_every_power_is_within_its_nameplate(rows):
         ("dormitory_b", "wind"): ("dormitory_b_wind",),
         ("dormitory_b", "grid"): ("dormitory_b_import", "dormitory_b_export"),
         ("faculty_housing", "building"): ("faculty_housing_solar", "faculty_housing_load"),
+        **{("faculty_housing", f"flat_{number}"): (f"faculty_housing_flat_{number}",) for number in FLATS},
         ("research_labs", "load"): ("research_labs_load",),
         ("research_labs", "hpc"): ("research_labs_hpc",),
         ("research_labs", "equipment"): ("research_labs_equipment",),
@@ -73,6 +75,14 @@ def test_the_grid_meter_shows_load_less_wind(rows):
         net = w(row, "dormitory_b_load") - w(row, "dormitory_b_wind")
         assert net == w(row, "dormitory_b_import") - w(row, "dormitory_b_export")
         assert not (w(row, "dormitory_b_import") and w(row, "dormitory_b_export"))
+
+
+def test_the_flats_use_what_homes_use(rows):
+    """5 to 10 kWh a day each, and at every quarter of an hour something: there are refrigerators."""
+    for number in FLATS:
+        drawn = [w(row, f"faculty_housing_flat_{number}") for row in rows]
+        assert 4_000 < sum(drawn) // 4 // 14 < 11_000
+        assert min(drawn) > 0
 
 
 def test_the_submeters_are_part_of_the_labs_load(rows):

@@ -195,7 +195,7 @@ def test_what_is_no_text_is_refused() -> None:
 def test_the_demos_plan_is_one() -> None:
     path = Path(__file__).parents[3] / "authority" / "demo" / "campus.toml"
     read = plan.parse(path.read_bytes())
-    assert len(read.users) == 4
+    assert len(read.users) == 8
 
 
 def test_a_wallet_opens_with_its_key_and_no_other(app: App) -> None:

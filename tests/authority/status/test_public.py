@@ -82,6 +82,14 @@ def test_a_campus_in_service_paused_late_and_down(campus: Any) -> None:
     told = application(campus.app, lambda: ChainClient(campus.validator.url)).test_client().get("/api/v1/status").text
     assert page.status_code == 200
     assert "does not work" in page.text
+    with campus.app.store.write() as session:
+        session.add(ServiceChange(part="chain", state="down", since=now.time))
+    later(campus, LOOK_SECONDS)
+    now = board.now()
+    assert states(now)["chain"] == "up"
+    ends = {each.part: each.ended for each in now.incidents}
+    assert (ends["chain"], ends["settlement"]) == (now.time, None), "what works again is not said to be down still"
+
     for secret in (
         "a secret host",
         "journalctl",

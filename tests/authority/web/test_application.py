@@ -116,6 +116,14 @@ def test_what_is_unknown_is_a_dash_and_what_is_old_is_called_stale():
     assert client.get("/").text.count('data-stale="yes"') == 1
 
 
+def test_the_table_says_why_a_book_has_no_figures():
+    view = campus()
+    newest = dataclasses.replace(view.history[-2], traded_wh=None, clearing_price_micro_credits_per_kwh=None)
+    view = dataclasses.replace(view, history=(*view.history[:-2], newest, view.history[-1]))
+    text = client_of(Source(view)).get("/").text
+    assert "fewer than 3 members who keep to themselves" in text.partition('id="history-table"')[2]
+
+
 def test_sums_are_over_what_is_heard_now_and_say_what_they_leave_out():
     heard, silent, old = campus().buildings[:3]
     silent = dataclasses.replace(silent, generation_w=None, consumption_w=None, basis="none", measured_at=None)

@@ -67,3 +67,11 @@ def test_ages_and_lengths():
         "90 seconds",
     ]
     assert [figures.clock(s) for s in (-3, 0, 7, 60, 899)] == ["0:00", "0:00", "0:07", "1:00", "14:59"]
+    assert [figures.amount_of_time(s) for s in (0, 59, 60, 3599, 3600, 12_600)] == [
+        "less than a minute",
+        "less than a minute",
+        "1 minute",
+        "59 minutes",
+        "1.0 hours",
+        "3.5 hours",
+    ]
