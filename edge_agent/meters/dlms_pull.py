@@ -21,7 +21,6 @@ from edge_agent.dlms.clock_time import STATUS_DOUBTFUL, STATUS_INVALID, STATUS_U
 from edge_agent.dlms.cosem.types import CaptureObject
 from edge_agent.dlms.errors import (
     DataAccessError,
-    DecodeError,
     DlmsError,
     ServiceError,
 )
@@ -29,7 +28,6 @@ from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import obis_bytes
-from edge_agent.dlms.push.interpret import TYPE_NAMES
 from edge_agent.dlms.security import Security
 from edge_agent.dlms.units import unit_text
 from edge_agent.meters.connection import Connection, HdlcLine, WrapperLine
@@ -312,10 +310,9 @@ class DlmsPullDriver:
 
     def _clock_deviation(self) -> int | None:
         before = self._now()
-        try:
-            shown = self._reader.clock()
-        except (DataAccessError, DecodeError):
-            return None  # a meter that keeps its clock to itself, or whose clock was never set
+        shown = self._reader.clock_if_set()
+        if shown is None:
+            return None
         after = self._now()
         if shown.status != STATUS_UNSPECIFIED and shown.status & STATUS_INVALID:
             return None
@@ -378,10 +375,8 @@ class DlmsPullDriver:
         }
         if self._increments is not None:
             self._anchors = self._find_anchors()
-        try:
-            self._deviation = self._reader.clock().deviation
-        except (DataAccessError, DecodeError):
-            self._deviation = None
+        clock = self._reader.clock_if_set()
+        self._deviation = None if clock is None else clock.deviation
         return profile
 
     def _column(self, profile: Profile, term: Term) -> _Column:
@@ -587,6 +582,8 @@ class DlmsPullDriver:
             if data[0] == axdr.NULL:
                 return None
             if not axdr.is_integer(data):
+                from edge_agent.dlms.push.interpret import TYPE_NAMES  # noqa: PLC0415  (of no other use to this driver)
+
                 raise MapMismatchError(
                     f"the meter captures {name} as {TYPE_NAMES.get(data[0], data[0])}, which is not a whole number: "
                     "let the map name a register that is, or have the meter's profile changed"

@@ -159,6 +159,17 @@ class MeterReader:
         time: ClockTime = clock.decode("time", self.get(clock.attribute("time")))
         return time
 
+    def clock_if_set(self) -> ClockTime | None:
+        """The meter's clock; None where the meter keeps it to itself, or it was never set."""
+        try:
+            return self.clock()
+        except DataAccessError:
+            return None
+        except DecodeError as error:
+            if error.code != "bad_time":
+                raise  # that is not a clock, but an answer that was damaged on the way
+            return None
+
     def object_list(self) -> list[ListedObject]:
         """All objects that this client may see."""
         association = AssociationLn("0-0:40.0.0.255")
@@ -392,10 +403,7 @@ def read_all(
     since and until (Unix seconds, both inclusive) bound the rows of the profile.
     """
     meter = _unless_refused(reader.logical_device_name)
-    try:
-        time = _unless_refused(reader.clock)
-    except DecodeError:
-        time = None  # a clock that was never set
+    time = reader.clock_if_set()
     clock = None if time is None else time.iso()
     objects = reader.object_list()
     registers = {item.obis: reader.register(item.class_id, item.obis) for item in registers_of(objects)}

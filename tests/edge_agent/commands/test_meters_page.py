@@ -117,6 +117,7 @@ NOT_ALONE = {
     "meter-emulator --help": "tests/test_commands.py shows every help",
     "edge-agent run --config gateway.toml": "runs for good: tests/edge_agent/agent/test_run.py",
     "edge-agent run": "names the command",
+    "edge-agent read": "names the command",
     "edge-agent read --push": "names the option",
     "chmod 600": "run by setup: test_setup.py looks at the file's mode",
 }
