@@ -155,8 +155,8 @@ def state_of(app: App, book: Book, period: int) -> tuple[int, ...]:
         acts = session.scalar(select(func.max(Act.log_index)).where(Act.kind.in_(ACTS)))
         logged = session.execute(select(func.count(), func.max(SettlementEpoch.book_log_index)).where(*books)).one()
         read = session.scalar(select(func.count()).select_from(Frame).where(*ends))
-        held = session.scalar(select(func.count()).select_from(Frame).where(held_back(Frame), *ends))
-    return facts.taken_in, acts or 0, logged[0], logged[1] or 0, read or 0, held or 0
+        held = session.execute(select(func.count(), func.sum(Frame.log_index)).where(held_back(Frame), *ends)).one()
+    return facts.taken_in, acts or 0, logged[0], logged[1] or 0, read or 0, held[0], int(held[1] or 0)
 
 
 def checklist(app: App, book: Book, period: int) -> Checklist:

@@ -26,7 +26,7 @@ from authority.figures import credits, kilowatt_hours
 from authority.people.roles import MEMBER, TREASURER
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
-from authority.store.metering import Frame
+from authority.store.metering import Frame, held_back
 from authority.web.application import People, create_app
 
 __all__ = ["make_campus"]
@@ -198,6 +198,11 @@ def test_the_bills_are_made_once_until_something_changes(ended, capsys):
     again = treasury.review(0)
     assert again.documents is not first.documents
     assert again.documents == first.documents
+    with ended.app.store.write() as session:  # as many are held as before, but another one
+        held = session.scalars(select(Frame).where(held_back(Frame))).one()
+        taken = session.scalars(select(Frame).where(Frame.disposition == "accepted", Frame.interval_end == end)).first()
+        held.disposition, taken.disposition = taken.disposition, held.disposition
+    assert treasury.review(0).documents is not again.documents
     dead = first.period.end_epoch - 2
     command_of(ended, capsys)(
         "estimate", "add", "D", "--meter", "gw_d/load", "--first-epoch", dead, "--end-epoch", dead + 1, "--wh", 5,
