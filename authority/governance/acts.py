@@ -128,8 +128,9 @@ def check_staging(governance: Governance, changes: Mapping[str, int], from_epoch
         raise NothingToChangeError("these values hold already: see authority parameters show")
     ahead = from_epoch - governance.epoch
     if not NEAREST_EPOCHS <= ahead <= FURTHEST_EPOCHS:
+        first, last = governance.epoch + NEAREST_EPOCHS, governance.epoch + FURTHEST_EPOCHS
         raise OutOfRangeError(
-            f"parameters change from epoch {governance.epoch + NEAREST_EPOCHS} on at the earliest, and within a year: "
+            f"parameters change with epoch {first} at the earliest and {last} at the latest: "
             f"now is epoch {governance.epoch}",
         )
     for name, value in changes.items():
