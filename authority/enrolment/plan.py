@@ -342,7 +342,8 @@ def _require_free(session: Session, meter: PlannedMeter, identifier: bytes) -> N
     if other is not None:
         raise PlanConflictError(
             f"{meter.gateway}/{meter.name} is meter {other.serial} already: where that was exchanged for "
-            f"{meter.serial}, authority meters exchange {meter.gateway}/{meter.name} --serial {meter.serial}; where "
+            f"{meter.serial}, authority meters exchange {meter.gateway}/{meter.name} --serial {meter.serial} "
+            f"--last consumption=WH --first consumption=WH with all registers of both displays; where "
             f"it was exchanged before, write {other.serial} into the plan; else name {meter.serial} otherwise",
         )
     first = session.scalar(select(Meter).where(Meter.meter_id == identifier))

@@ -203,7 +203,8 @@ def test_who_does_not_prove_the_key_is_refused(app: App, sequencer: Sequencer) -
         stranger.connect(os.path.relpath(app.home.path / channel.SOCKET_NAME))
         stranger.sendall(greeting)
         told = read(stranger, 68) if proof else b""
-        stranger.sendall(proof)
+        with suppress(BrokenPipeError):  # one who did not speak as a verifier does is refused by now
+            stranger.sendall(proof)
         while some := stranger.recv(4096):
             told += some
         stranger.close()
