@@ -177,8 +177,8 @@ class ModeCDriver:
         if int(self._now()) // period * period != boundary:
             return []  # the next boundary passed while the meter was read out
         mapped = {term.obis for source in self.map.registers.values() for term in source.terms}
-        for error in found.errors:
-            if error.code == "doubled_line" and error.message.partition(" ")[0] in mapped:
+        for code, error in found.doubled.items():
+            if code in mapped:
                 raise BadAnswerError(str(error), error.code)
         registers = {
             register: register_wh(register, source, self.map.ratio, found.values)

@@ -53,7 +53,8 @@ _SHORTEST_START = 12
 class P1Telegram:
     """`values` are (text, unit) by OBIS code; `identification` is the line after the slash.
 
-    checked: its CRC or block check has shown that every line is as the meter sent it.
+    checked: its CRC or block check has shown that every line is as the meter sent it. doubled: why an energy that
+    stands in it with two values is not to be taken, by its OBIS code.
     """
 
     def __init__(self, identification: str) -> None:
@@ -63,6 +64,7 @@ class P1Telegram:
         self.meter: str | None = None
         self.time: str | None = None
         self.errors: list[DlmsError] = []
+        self.doubled: dict[str, DecodeError] = {}
 
     def take_lines(self, lines: list[str], is_readout: bool = False) -> None:
         """The values of whole lines; a line of which nothing can be made is among the errors.
@@ -97,7 +99,8 @@ class P1Telegram:
                     f"{code} stands twice in the telegram, as {known} and as {value}: parts of two telegrams ran "
                     "together, or an older value has the same code; neither is taken"
                 )
-                raise DecodeError("doubled_line", message, 0)
+                self.doubled[code] = DecodeError("doubled_line", message, 0)
+                raise self.doubled[code]
         self.values[code] = (value, unit)
 
     def _time(self) -> str | None:
