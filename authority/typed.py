@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from authority.errors import AuthorityError
+
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 _BROUGHT_ALONG = dict.fromkeys(
     map(
@@ -34,6 +36,13 @@ def lines(text: str) -> str:
 def unshown(text: str) -> str:
     """The first character that cannot be shown, or turns round how others are, as U+202E; empty where there is none."""
     return next((f"U+{ord(each):04X}" for each in text if each != "\n" and not _can_be_shown(each)), "")
+
+
+def require_shown(text: str, error: type[AuthorityError]) -> None:
+    """An error of this class where a character of the text cannot be shown."""
+    if character := unshown(text):
+        what = f"leave out the character {character}: it cannot be shown"
+        raise error(what)
 
 
 def _can_be_shown(each: str) -> bool:

@@ -217,9 +217,7 @@ def reason_of(session: Session, text: str) -> str:
     reason = typed.line(text)
     if not 0 < len(reason) <= LONGEST_REASON:
         raise ReasonMissingError(f"say why, in 1 to {LONGEST_REASON} characters: it is logged")
-    unshown = typed.unshown(reason)
-    if unshown:
-        raise ReasonMissingError(f"leave out the character {unshown}: it cannot be shown")
+    typed.require_shown(reason, ReasonMissingError)
     require_nameless(session, reason)
     return reason
 

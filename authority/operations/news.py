@@ -48,7 +48,7 @@ def publish(
     title, text, now = typed.line(title), _text(text), app.clock()
     if not 0 < len(title) <= LONGEST_TITLE:
         raise NewsInvalidError(f"a title has 1 to {LONGEST_TITLE} characters")
-    _require_shown(title)
+    typed.require_shown(title, NewsInvalidError)
     if not max(starts_at, now) < ends_at <= starts_at + LONGEST_SECONDS:
         raise NewsInvalidError("it has to end after it begins, in the future, and within a year")
     if audience not in AUDIENCES:
@@ -83,14 +83,8 @@ def _text(text: str) -> str:
     found = typed.lines(text)
     if not 0 < len(found) <= LONGEST_TEXT:
         raise NewsInvalidError(f"a text has 1 to {LONGEST_TEXT} characters")
-    _require_shown(found)
+    typed.require_shown(found, NewsInvalidError)
     return found
-
-
-def _require_shown(text: str) -> None:
-    unshown = typed.unshown(text)
-    if unshown:
-        raise NewsInvalidError(f"leave out the character {unshown}: it cannot be shown")
 
 
 def withdraw(app: App, number: int, *, actor: str, dry_run: bool = False) -> bool:

@@ -95,9 +95,7 @@ def _text(text: str, least: int) -> str:
     found = typed.lines(text)
     if not least <= len(found) <= LONGEST_TEXT:
         raise TicketInvalidError(f"write at most {LONGEST_TEXT} characters, and something")
-    unshown = typed.unshown(found)
-    if unshown:
-        raise TicketInvalidError(f"leave out the character {unshown}: it cannot be shown")
+    typed.require_shown(found, TicketInvalidError)
     return found
 
 

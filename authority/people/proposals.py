@@ -106,9 +106,7 @@ def reason_of(session: Session, text: str) -> str:
     reason = typed.line(text)
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
         raise ProposalInvalidError(f"say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters; it is logged")
-    unshown = typed.unshown(reason)
-    if unshown:
-        raise ProposalInvalidError(f"leave out the character {unshown}: it cannot be shown")
+    typed.require_shown(reason, ProposalInvalidError)
     require_nameless(session, reason)
     return reason
 

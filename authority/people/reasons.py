@@ -16,8 +16,6 @@ def reason_of(session: Session, text: str) -> str:
     reason = typed.line(text)
     if not LEAST_REASON <= len(reason) <= MOST_REASON:
         raise ActUnclearError(f"say why, in {LEAST_REASON} to {MOST_REASON} characters; it is logged")
-    unshown = typed.unshown(reason)
-    if unshown:
-        raise ActUnclearError(f"leave out the character {unshown}: it cannot be shown")
+    typed.require_shown(reason, ActUnclearError)
     require_nameless(session, reason)
     return reason

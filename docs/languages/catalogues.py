@@ -42,7 +42,7 @@ ERRORS_OF = (
     "market/transfers.py", "operations/chain_state.py", "operations/exchange.py", "operations/handover.py",
     "operations/members.py", "operations/news.py", "operations/replacing_wallets.py", "operations/tickets.py",
     "operations/upgrade.py", "operations/wallet_requests.py", "people",
-    "refusals.py", "status/judgement.py", "web",
+    "refusals.py", "status/judgement.py", "typed.py", "web",
 )  # fmt: skip
 """What says something that a page may show."""
 SAYS = ("Problem",)
