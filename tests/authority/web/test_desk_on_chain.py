@@ -76,7 +76,7 @@ def test_a_tariff_is_previewed_proposed_staged_and_taken_back(site: KwhSite) -> 
     for query, words in (
         ("feed_in_price=9&retail_price=1", "feed_in_price must not be above retail_price"),
         ("feed_in_price=x", "write a number"),
-        (f"feed_in_price=0.09&day={day.replace(year=day.year + 3)}", "within a year"),
+        (f"feed_in_price=0.09&day={day.replace(year=day.year + 3)}", "at the latest"),
         ("day=soon", "choose the day"),
         ("", "name what is to change"),
     ):
