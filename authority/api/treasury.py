@@ -23,7 +23,7 @@ from authority.app import App
 from authority.billing import credit_requests, credits, export, issuing, mailing, paper, payments, payouts, views
 from authority.billing.credit_requests import Bookings
 from authority.billing.errors import BillUnknownError, PeriodNotIssuedError, PeriodUnknownError
-from authority.billing.issuing import Book, Checklist, Entered
+from authority.billing.issuing import Book, Checklist, Draft, Entered, State
 from authority.billing.mailing import Letter
 from authority.billing.money import Currency
 from authority.billing.payments import PaidBill, Reading
@@ -77,7 +77,7 @@ class Review:
     checklist: Checklist | None
     bills: tuple[BillSum, ...]
     totals: Totals
-    documents: Mapping[str, bytes]
+    drafts: tuple[Draft, ...]
     seen: str
 
     @property
@@ -88,10 +88,10 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class _Bills:
-    """A period's bills: a row of each, and the documents by member."""
+    """A period's bills: a row of each, and what is issued."""
 
     sums: tuple[BillSum, ...]
-    documents: Mapping[str, bytes]
+    drafts: tuple[Draft, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Treasury:
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.currency = Currency.of(app.home.settings.billing)
         self._making = threading.Lock()
-        self._made: tuple[tuple[int, ...], _Bills] | None = None
+        self._made: tuple[int, State, _Bills] | None = None
 
     @property
     def epoch_seconds(self) -> int:
@@ -167,8 +167,8 @@ class Treasury:
         if known is not None and known.state == ISSUED:
             with self._app.store.read() as session:
                 issued = views.issued_in(session, period)
-                sums = tuple(views.sum_of(views.document_of(bill)) for bill in issued)
-            return _review(known, None, _Bills(sums, {bill.wallet: bill.document for bill in issued}))
+                drafts = tuple(Draft(bill.wallet, bill.document, bill.due) for bill in issued)
+                return _review(known, None, _Bills(views.sums_of(issued), drafts))
         with self._book(period) as book:
             return self._review(book, period)
 
@@ -181,16 +181,22 @@ class Treasury:
 
     def _preview(self, book: Book, period: int) -> _Bills:
         """A period's bills as they would be now; made once for all who look at them while nothing changes."""
-        state = (period, *issuing.state_of(self._app, book, period))
+        state = issuing.state_of(self._app, book, period)
         with self._making:  # who looks meanwhile waits for the same
-            if self._made is None or self._made[0] != state:
+            if self._made is None or self._made[:2] != (period, state):
                 self._made = None  # a month's bills are large: not two of them at once
-                network, sums, documents = self._app.home.network_id, [], {}
-                for bill in issuing.preview(self._app, book, period).values():
-                    documents[bill.member] = bill.document(0, network)
-                    sums.append(views.sum_of(json.loads(documents[bill.member])))
-                self._made = state, _Bills(tuple(sums), documents)
-            return self._made[1]
+                network, sums, drafts = self._app.home.network_id, [], []
+                for bill in issuing.preview(self._app, book, period):
+                    drafts.append(Draft.of(bill, network))
+                    sums.append(views.sum_of(bill.as_json(0, network)))
+                self._made = period, state, _Bills(tuple(sums), tuple(drafts))
+            return self._made[2]
+
+    def _closed(self, period: int, act: int) -> None:
+        """Keep the bills that were made before a period was closed: where nothing else has changed, they stay."""
+        with self._making:
+            if self._made is not None and self._made[0] == period:
+                self._made = period, self._made[1].closed_by(act), self._made[2]
 
     def close(self, who: Principal, period: int, seen: str, *, with_gaps: bool) -> None:
         """Close a period as it was looked at; one that is closed already stays as it was.
@@ -205,7 +211,8 @@ class Treasury:
                 raise ReviewOutdatedError("something has changed since you looked at it: look again, then close")
             if review.checklist is not None and review.checklist.gaps and not with_gaps:
                 raise GapsNotAcceptedError("say that you close the period though something is missing")
-            issuing.close(self._app, book, period, actor=who.actor, with_gaps=with_gaps)
+            row = issuing.close(self._app, book, period, actor=who.actor, with_gaps=with_gaps)
+            self._closed(period, row.log_index)
 
     def issue(self, who: Principal, period: int, seen: str) -> None:
         """Issue a closed period's bills as they were looked at; those that are issued already stay as they are.
@@ -218,7 +225,7 @@ class Treasury:
                 return
             if review.seen != seen:
                 raise ReviewOutdatedError("something has changed since you looked at it: look again, then issue")
-            issuing.issue(self._app, book, period, actor=who.actor)
+            issuing.issue(self._app, book, period, actor=who.actor, drafts=review.drafts)
 
     def csv(self, period: int) -> str:
         """The issued bills of a period as CSV; BillingErrors of `export.period_csv`."""
@@ -245,9 +252,10 @@ class Treasury:
     def previewed(self, period: int, wallet: str) -> tuple[Review, Mapping[str, Any]]:
         """A member's bill of a period that is not issued yet; BillingError `bill_unknown` where there is none."""
         review = self.review(period)
-        if wallet not in review.documents:
+        document = next((draft.document for draft in review.drafts if draft.wallet == wallet), None)
+        if document is None:
             raise BillUnknownError("there is nothing on this member's bill of the period")
-        return review, json.loads(review.documents[wallet])
+        return review, json.loads(document)
 
     def correct(self, who: Principal, number: int, line: int, amount: int, reason: str) -> Entered:
         """Enter a correction, in micro-credits; BillingErrors of `issuing.correct`."""
@@ -425,7 +433,7 @@ class Treasury:
 
 def _review(period: Period, checklist: Checklist | None, bills: _Bills) -> Review:
     shown = {
-        "documents": [hashlib.sha256(document).hexdigest() for document in bills.documents.values()],
+        "documents": [hashlib.sha256(draft.document).hexdigest() for draft in bills.drafts],
         "gaps": [asdict(gap) for gap in checklist.gaps] if checklist else [],
     }
     return Review(
@@ -433,6 +441,6 @@ def _review(period: Period, checklist: Checklist | None, bills: _Bills) -> Revie
         checklist=checklist,
         bills=bills.sums,
         totals=views.totals_of(bills.sums),
-        documents=bills.documents,
+        drafts=bills.drafts,
         seen=hashlib.sha256(canonical_json(shown)).hexdigest(),
     )

@@ -19,6 +19,7 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 from solders.signature import Signature
@@ -56,13 +57,12 @@ Ranges = list[list[int]]
 
 def ranges(numbers: Iterable[int]) -> Ranges:
     """Whole numbers as [first, last] of each run, in order, each number once."""
-    found: Ranges = []
-    for number in sorted(set(numbers)):
-        if found and found[-1][1] == number - 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    return found
+    ordered = sorted(set(numbers))
+    if not ordered or ordered[-1] - ordered[0] == len(ordered) - 1:
+        return [[ordered[0], ordered[-1]]] if ordered else []
+    breaks = [(before, after) for before, after in pairwise(ordered) if after != before + 1]
+    firsts, lasts = [ordered[0], *(after for _, after in breaks)], [*(before for before, _ in breaks), ordered[-1]]
+    return [[first, last] for first, last in zip(firsts, lasts, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,23 +128,31 @@ class Bill:
         """What the member is to pay, micro-credits; negative where it is to be paid."""
         return sum(line.amount for line in self.lines if not line.paid)
 
+    def as_json(self, number: int, network_id: bytes) -> dict[str, Any]:
+        """The bill as it stands in its document."""
+        return {
+            "format": FORMAT,
+            "network": network_id.hex(),
+            "number": number,
+            "member": self.member,
+            "period": self.period,
+            "first_epoch": self.first_epoch,
+            "end_epoch": self.end_epoch,
+            "epoch_seconds": self.epoch_seconds,
+            "lines": [line.as_json(place) for place, line in enumerate(self.lines, 1)],
+            "due": self.due,
+            "rounded_off": self.rounded_off,
+        }
+
     def document(self, number: int, network_id: bytes) -> bytes:
         """The bill as it is issued: canonical JSON; its SHA-256 is in the log."""
-        return canonical_json(
-            {
-                "format": FORMAT,
-                "network": network_id.hex(),
-                "number": number,
-                "member": self.member,
-                "period": self.period,
-                "first_epoch": self.first_epoch,
-                "end_epoch": self.end_epoch,
-                "epoch_seconds": self.epoch_seconds,
-                "lines": [line.as_json(place) for place, line in enumerate(self.lines, 1)],
-                "due": self.due,
-                "rounded_off": self.rounded_off,
-            }
-        )
+        return canonical_json(self.as_json(number, network_id))
+
+
+def numbered(document: bytes, number: int) -> bytes:
+    """A bill's document that has no number yet (0), with one. No line has this key, and text cannot hold its quotes."""
+    before, after = document.split(b',"number":0,')
+    return b'%b,"number":%d,%b' % (before, number, after)
 
 
 def hash_of(document: bytes) -> str:
@@ -202,15 +210,15 @@ class Window:
         return act.log_index > self.after and (self.before is None or act.log_index < self.before)
 
 
-def bills_of(period: int, facts: Facts, evidence: Evidence) -> dict[str, Bill]:
-    """The bills of a period that has ended on the chain, by member in the order of their indexes.
+def bills_of(period: int, facts: Facts, evidence: Evidence) -> Iterator[Bill]:
+    """The bills of a period that has ended on the chain, one by one in the order of the members' indexes.
 
     BillingError `period_open` or `period_unknown`. What the chain still books in it is not in them before it is over.
     """
     return _Maker(period, facts, evidence, facts.end_epoch(period)).bills()
 
 
-def bills_so_far(period: int, facts: Facts, evidence: Evidence) -> dict[str, Bill]:
+def bills_so_far(period: int, facts: Facts, evidence: Evidence) -> Iterator[Bill]:
     """The same of a period that may be open still, as far as the chain has come."""
     if period not in facts.first_epochs:
         facts.end_epoch(period)  # says which there are
@@ -310,17 +318,15 @@ class _Maker:
         for log_index, data in evidence.books(facts.first_epochs[period], end_epoch):
             self._book(log_index, data)
 
-    def bills(self) -> dict[str, Bill]:
+    def bills(self) -> Iterator[Bill]:
         """The bills, made member by member: no more than one member's facts are at hand at a time."""
-        found = {}
         for member, share in self.facts.shares(self.period):
             lines, rounded_off = self._lines(member, share)
             if lines:
                 first = self.facts.first_epochs[self.period]
-                found[member] = Bill(
+                yield Bill(
                     member, self.period, first, self.end_epoch, self.facts.epoch_seconds, tuple(lines), rounded_off
                 )
-        return found
 
     def _book(self, log_index: int, data: bytes) -> None:
         for trade in trades_of(data):

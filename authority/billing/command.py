@@ -137,7 +137,7 @@ def _preview(app: App, client: ChainClient, arguments: argparse.Namespace) -> No
     if period is None:
         period = issuing.open_book(app, client, only=-1).facts.open_period
     book = issuing.open_book(app, client, only=period)
-    bills = issuing.preview(app, book, period)
+    bills = {bill.member: bill for bill in issuing.preview(app, book, period)}
     with app.store.read() as session:
         names = views.names(session)
         if arguments.member is not None:
@@ -193,7 +193,7 @@ def _issue(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
         names = views.names(session)
     if arguments.dry_run and row.issued_at is None:
         so_far = issuing.preview(app, issuing.open_book(app, client, only=period), period)
-        documents = [_document(app, bill) for bill in so_far.values()]
+        documents = [_document(app, bill) for bill in so_far]
         tell(arguments, {"period": period, "changed": False, "bills": documents}, _table(documents, names))
         return
     book = issuing.open_book(app, client, only=period) if row.issued_at is None else None

@@ -39,9 +39,8 @@ class Withdrawal(NamedTuple):
     meters: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Retirement:
-    """Energy that was retired for a period: against withdrawals, or fed in for so many credits."""
+class Retirement(NamedTuple):
+    """Energy that was retired for a period: against withdrawals, or fed in for so many credits. A tuple likewise."""
 
     member: str
     period: int

@@ -9,9 +9,9 @@ members by their wallets, and nobody by name.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -29,6 +29,7 @@ from authority.billing.bill import (
     bills_of,
     bills_so_far,
     hash_of,
+    numbered,
 )
 from authority.billing.errors import (
     AmountInvalidError,
@@ -132,17 +133,48 @@ def open_book(app: App, client: ChainClient, only: int | None = None) -> Book:
     return Book(facts, config, oracle, epoch)
 
 
-def preview(app: App, book: Book, period: int) -> dict[str, Bill]:
-    """The period's bills as they would be now, by member."""
+def preview(app: App, book: Book, period: int) -> Iterator[Bill]:
+    """The period's bills as they would be now, one by one: those of a month are large together."""
     with app.store.read() as session:
-        return bills_so_far(period, book.facts, StoreEvidence(session))
+        yield from bills_so_far(period, book.facts, StoreEvidence(session))
 
 
-def state_of(app: App, book: Book, period: int) -> tuple[int, ...]:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A member's bill as it would be issued but for its number, which is 0; due: micro-credits."""
+
+    wallet: str
+    document: bytes
+    due: int
+
+    @classmethod
+    def of(cls, bill: Bill, network_id: bytes) -> Draft:
+        """The draft of a bill."""
+        return cls(bill.member, bill.document(0, network_id), bill.due)
+
+
+class State(NamedTuple):
     """What a period's bills go by, in a few numbers: as long as they are the same, so are the bills.
 
     The chain's history, and of the log the acts that make bills, the period's books, and the readings that count in it.
     """
+
+    taken_in: int
+    acts: int
+    last_act: int
+    books: int
+    last_book: int
+    readings: int
+    held: int
+    held_sum: int
+
+    def closed_by(self, act: int) -> State:
+        """What it is once the period is closed by an act (its place in the log), where nothing else has changed."""
+        return self._replace(acts=self.acts + 1, last_act=act)
+
+
+def state_of(app: App, book: Book, period: int) -> State:
+    """The state that a period's bills have now."""
     facts = book.facts
     first, end = facts.first_epochs.get(period, 0), facts.first_epochs.get(period + 1)
     since, until = first * facts.epoch_seconds, None if end is None else end * facts.epoch_seconds
@@ -152,11 +184,20 @@ def state_of(app: App, book: Book, period: int) -> tuple[int, ...]:
         books.append(SettlementEpoch.epoch < end)
         ends.append(Frame.interval_end <= until)
     with app.store.read() as session:
-        acts = session.scalar(select(func.max(Act.log_index)).where(Act.kind.in_(ACTS)))
+        acts = session.execute(select(func.count(), func.max(Act.log_index)).where(Act.kind.in_(ACTS))).one()
         logged = session.execute(select(func.count(), func.max(SettlementEpoch.book_log_index)).where(*books)).one()
         read = session.scalar(select(func.count()).select_from(Frame).where(*ends))
         held = session.execute(select(func.count(), func.sum(Frame.log_index)).where(held_back(Frame), *ends)).one()
-    return facts.taken_in, acts or 0, logged[0], logged[1] or 0, read or 0, held[0], int(held[1] or 0)
+    return State(
+        taken_in=facts.taken_in,
+        acts=acts[0],
+        last_act=acts[1] or 0,
+        books=logged[0],
+        last_book=logged[1] or 0,
+        readings=read or 0,
+        held=held[0],
+        held_sum=int(held[1] or 0),
+    )
 
 
 def checklist(app: App, book: Book, period: int) -> Checklist:
@@ -290,33 +331,37 @@ def closed_period(session: Session, period: int) -> BillingPeriod:
     return row
 
 
-def issue(app: App, book: Book, period: int, *, actor: str) -> list[IssuedBill]:
+def issue(app: App, book: Book, period: int, *, actor: str, drafts: Sequence[Draft] | None = None) -> list[IssuedBill]:
     """Number the period's bills, keep them and log their hashes, in one; those already issued stay as they are.
 
-    BillingError `period_not_closed`.
+    drafts: the bills, where they were made already for the closed period's state. BillingError `period_not_closed`.
     """
     with app.store.read() as session:
         closed_period(session, period)
-        bills = bills_of(period, book.facts, StoreEvidence(session))
+        if drafts is None:
+            made = bills_of(period, book.facts, StoreEvidence(session))
+            drafts = [Draft.of(bill, app.home.network_id) for bill in made]
     with app.store.write() as session:
         log.lock(session)
         row = closed_period(session, period)
         if row.issued_at is None:
             now = app.clock()
             number = session.scalar(select(func.max(IssuedBill.number))) or 0
-            for member, bill in bills.items():
+            for draft in drafts:
                 number += 1
-                document = bill.document(number, app.home.network_id)
+                document = numbered(draft.document, number)
                 digest = hash_of(document)
-                data = {"number": number, "period": period, "wallet": member, "sha256": digest, "due": bill.due}
+                data = {
+                    "number": number, "period": period, "wallet": draft.wallet, "sha256": digest, "due": draft.due,
+                }  # fmt: skip
                 index = log.record_act(session, ISSUED, actor, now, data)
                 session.add(
                     IssuedBill(
-                        number=number, period=period, wallet=member, document=document, sha256=bytes.fromhex(digest),
-                        due=bill.due, log_index=index, issued_at=now,
+                        number=number, period=period, wallet=draft.wallet, document=document,
+                        sha256=bytes.fromhex(digest), due=draft.due, log_index=index, issued_at=now,
                     )
                 )  # fmt: skip
-            row.issued_at, row.bills, row.due = now, len(bills), sum(bill.due for bill in bills.values())
+            row.issued_at, row.bills, row.due = now, len(drafts), sum(draft.due for draft in drafts)
         session.flush()
         return list(session.scalars(select(IssuedBill).where(IssuedBill.period == period).order_by(IssuedBill.number)))
 

@@ -210,7 +210,7 @@ class Recomputation:
                 "period_not_closed", where, f"its bills were issued, and it was closed {len(closed)} times"
             )
         try:
-            bills = bills_of(period, self.facts, self.evidence)
+            bills = {bill.member: bill for bill in bills_of(period, self.facts, self.evidence)}
         except BillingError as error:
             yield Difference("period_not_computed", where, str(error))
             return

@@ -7,6 +7,7 @@ added up here are the document's own lines. Energies are Wh, amounts micro-credi
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -97,14 +98,19 @@ def issued_in(session: Session, period: int) -> list[IssuedBill]:
 
 
 def document_of(bill: IssuedBill) -> dict[str, Any]:
-    """An issued bill's document; BillingError `bill_changed` where it is not the one that was issued."""
+    """An issued bill's document; BillingError `bill_changed`."""
+    found: dict[str, Any] = json.loads(verified(bill))
+    return found
+
+
+def verified(bill: IssuedBill) -> bytes:
+    """An issued bill's document as it is kept; BillingError `bill_changed` where it is not the one that was issued."""
     if hash_of(bill.document) != bill.sha256.hex():
         raise BillChangedError(
             f"bill {bill.number} is not as it was issued: its hash is in leaf {bill.log_index} of the log; restore it "
             "from a backup",
         )
-    found: dict[str, Any] = json.loads(bill.document)
-    return found
+    return bill.document
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,37 @@ def sum_of(document: Mapping[str, Any]) -> BillSum:
         moved=sum(line["amount"] for line in lines if line["paid"]),
         due=document["due"],
     )
+
+
+SUMS_KEPT = 20_000
+
+
+class _Sums:
+    """The rows of issued bills, by their documents' hashes: a document of a month takes long to read, and stays."""
+
+    def __init__(self) -> None:
+        self._lock, self._kept = threading.Lock(), dict[bytes, BillSum]()
+
+    def of(self, bill: IssuedBill) -> BillSum:
+        """A bill's row; BillingError `bill_changed`."""
+        document = verified(bill)
+        with self._lock:
+            if (known := self._kept.get(bill.sha256)) is not None:
+                return known
+        found = sum_of(json.loads(document))
+        with self._lock:
+            if len(self._kept) >= SUMS_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[bill.sha256] = found
+        return found
+
+
+_SUMS = _Sums()
+
+
+def sums_of(bills: Iterable[IssuedBill]) -> tuple[BillSum, ...]:
+    """Issued bills, each in one row; BillingError `bill_changed`."""
+    return tuple(_SUMS.of(bill) for bill in bills)
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,8 +193,8 @@ def figures_of(app: App, client: ChainClient, first: int, end: int) -> CampusFig
     book = issuing.open_book(app, client)
     lines: dict[str, dict[str, list[int]]] = {}
     for period in book.facts.first_epochs:
-        for wallet, bill in issuing.preview(app, book, period).items():
-            kinds = lines.setdefault(wallet, {})
+        for bill in issuing.preview(app, book, period):
+            kinds = lines.setdefault(bill.member, {})
             for line in bill.lines:
                 sums = kinds.setdefault(line.kind, [0, 0])
                 sums[0] += line.wh

@@ -63,13 +63,20 @@ def update_rows(session: Session, table: Table, key: str, columns: tuple[str, ..
         connection.exec_driver_sql(_update(table, key, columns), [(*values, found) for found, *values in rows])
 
 
-def rows_among(session: Session, statement: Select[Any], column: Column[Any], values: Collection[str | bytes]) -> Any:
-    """The rows of a statement without parameters and order in which a column has one of these values."""
+def rows_among(
+    session: Session,
+    statement: Select[Any],
+    column: Column[Any],
+    values: Collection[str | bytes | int],
+    given: Mapping[str, Any] = _NO_VALUES,
+) -> Any:
+    """The rows of a statement without order in which a column has one of these values; given: its own parameters."""
     connection = session.connection()
     if connection.dialect.name == "postgresql":
         found = _ARRAYS[_type(column.type)](values)
-        return connection.exec_driver_sql(_any(statement, column, connection.dialect), {"among": found})
-    return connection.exec_driver_sql(_in(statement, column, connection.dialect, len(values)), tuple(values))
+        return connection.exec_driver_sql(_any(statement, column, connection.dialect), {**given, "among": found})
+    before = [given[name] for name in _placed(statement, connection.dialect)[1]] if given else ()
+    return connection.exec_driver_sql(_in(statement, column, connection.dialect, len(values)), (*before, *values))
 
 
 def set_row(session: Session, table: Table, key: str, at: int | str, values: Mapping[str, Any]) -> None:

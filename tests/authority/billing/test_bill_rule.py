@@ -58,8 +58,12 @@ def facts_of(withdrawals, retired=(), prices=((0, 300_000),)):
     return facts
 
 
+def by_member(period, facts, evidence):
+    return {bill.member: bill for bill in bills_of(period, facts, evidence)}
+
+
 def lines_of(facts, acts=()):
-    return bills_of(1, facts, Leaves(acts))["m"].lines
+    return by_member(1, facts, Leaves(acts))["m"].lines
 
 
 def test_what_is_retired_covers_what_was_booked_first_and_the_rest_has_the_price_of_its_day():
@@ -108,7 +112,7 @@ def test_nothing_is_lost_and_rounding_is_bounded(drawn, prices, share):
     covered = int(total * share)
     staged = [(0, prices[0]), *((TURN + 7 * n, price) for n, price in enumerate(prices[1:], 1))]
     facts = facts_of(drawn, [covered] if covered else [], staged)
-    bills = bills_of(1, facts, Leaves())
+    bills = by_member(1, facts, Leaves())
     if not drawn:
         assert bills == {}
         return

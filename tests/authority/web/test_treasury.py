@@ -21,9 +21,10 @@ from sqlalchemy import select
 
 from authority.api.feed import CampusFeed
 from authority.api.treasury import Treasury
+from authority.billing import issuing, views
 from authority.chain.client import ChainClient
 from authority.figures import credits, kilowatt_hours
-from authority.people.roles import MEMBER, TREASURER
+from authority.people.roles import MEMBER, TREASURER, Principal
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
 from authority.store.metering import Frame, held_back
@@ -188,29 +189,63 @@ def nobody_else_changes_anything(town):
 def test_the_bills_are_made_once_until_something_changes(ended, capsys):
     treasury = Treasury(ended.app, lambda: ChainClient(ended.home.rpc_url, attempts=1, timeout=3))
     first = treasury.review(0)
-    assert treasury.review(0).documents is first.documents
+    assert treasury.review(0).drafts is first.drafts
     meter = ended.meters["D.load"]
     ended.receive("D.load", meter.sign(ended.epoch * ended.epoch_seconds), "held")
-    assert treasury.review(0).documents is first.documents  # it is of a later period
+    assert treasury.review(0).drafts is first.drafts  # it is of a later period
     end = first.period.end_epoch * ended.epoch_seconds
     with ended.app.store.write() as session:
         session.scalars(select(Frame).order_by(Frame.log_index.desc()).limit(1)).one().interval_end = end
     again = treasury.review(0)
-    assert again.documents is not first.documents
-    assert again.documents == first.documents
+    assert again.drafts is not first.drafts
+    assert again.drafts == first.drafts
     with ended.app.store.write() as session:  # as many are held as before, but another one
         held = session.scalars(select(Frame).where(held_back(Frame))).one()
         taken = session.scalars(select(Frame).where(Frame.disposition == "accepted", Frame.interval_end == end)).first()
         held.disposition, taken.disposition = taken.disposition, held.disposition
-    assert treasury.review(0).documents is not again.documents
+    assert treasury.review(0).drafts is not again.drafts
     dead = first.period.end_epoch - 2
     command_of(ended, capsys)(
         "estimate", "add", "D", "--meter", "gw_d/load", "--first-epoch", dead, "--end-epoch", dead + 1, "--wh", 5,
         "--reason", "dead",
     )  # fmt: skip
     changed = treasury.review(0)
-    assert changed.documents != first.documents
+    assert changed.drafts != first.drafts
     assert changed.seen != again.seen
+    treasurer = Principal(1, "person-1", "T", frozenset({TREASURER}), None, "s")
+    treasury.close(treasurer, 0, changed.seen, with_gaps=True)
+    closed = treasury.review(0)
+    assert closed.drafts is changed.drafts  # nothing but the closing was logged
+    treasury.issue(treasurer, 0, closed.seen)
+    issued = treasury.review(0)
+    fresh = {bill.member: bill for bill in issuing.preview(ended.app, issuing.open_book(ended.app, ended.client), 0)}
+    with ended.app.store.read() as session:
+        for bill in views.issued_in(session, 0):
+            assert bill.document == fresh[bill.wallet].document(bill.number, ended.app.home.network_id)
+            assert bill.due == fresh[bill.wallet].due
+    assert [each.number for each in issued.bills] == [1, 2]
+    assert issued.totals == closed.totals
+
+
+def test_what_is_entered_while_a_period_is_closed_is_on_its_bills(ended, capsys, monkeypatch):
+    """The bills that were looked at are not those of the closed period, where something came between."""
+    treasury = Treasury(ended.app, lambda: ChainClient(ended.home.rpc_url, attempts=1, timeout=3))
+    seen = treasury.review(0)
+    dead = seen.period.end_epoch - 2
+    close = issuing.close
+
+    def close_late(*args, **named):
+        command_of(ended, capsys)(
+            "estimate", "add", "D", "--meter", "gw_d/load", "--first-epoch", dead, "--end-epoch", dead + 1, "--wh", 5,
+            "--reason", "dead",
+        )  # fmt: skip
+        return close(*args, **named)
+
+    monkeypatch.setattr(issuing, "close", close_late)
+    treasury.close(Principal(1, "person-1", "T", frozenset({TREASURER}), None, "s"), 0, seen.seen, with_gaps=True)
+    closed = treasury.review(0)
+    assert closed.totals.estimated_wh == 5
+    assert closed.drafts != seen.drafts
 
 
 def test_a_correction_is_previewed_entered_once_and_carried_by_the_next_bill(ended, treasurer, capsys):
