@@ -26,13 +26,15 @@ from billing_campus import run_epochs
 from browser import Browser
 from mail_relay import Relay
 from person_at_pages import Person
+from sqlalchemy.orm import Session
 
 from authority.app import App
 from authority.home.home import Home
 from authority.monitoring.post import Post
-from authority.people import invitations, records
+from authority.people import invitation_mails, invitations, records
 from authority.people.roles import MEMBER, OPERATOR, TREASURER
 from authority.store.metering import MeterKey
+from authority.store.persons import Person as Someone
 
 ROWS = 40
 CORRECTED = 7
@@ -82,20 +84,34 @@ class FiveFlows:
     def F1(self) -> None:  # noqa: N802 - the flow's name
         app = self.site.campus.app
         with app.store.write() as session:
-            student = records.add(session, "student@campus.example", "A Student", now=app.clock())
-            member = records.member_named(session, "C")
-            records.grant(session, student, MEMBER, by="benchmark", now=app.clock(), member=member)
+            student = _student(session, app, "student@campus.example")
             secret = invitations.make(session, student, by="benchmark", now=app.clock())
 
         def walk(person: Person) -> None:
             person.wait_for("!document.querySelector('.passkey').hidden")
             person.click(".passkey button", "location.pathname === '/me'")
-            person.click("nav a[href='/me/trading']", "location.pathname === '/me/trading'")
-            person.type("#buy-at", "0.24")
-            person.click("button[value=preview]", "document.body.innerText.includes('Nothing is saved yet')")
-            person.click("button[value=save]", "!document.body.innerText.includes('Nothing is saved yet')")
+            _order(person)
 
         self.way("F1", None, f"/invite/{secret}", walk)
+
+    def F1_campus(self) -> None:  # noqa: N802
+        """F1 from the mail of the invitation on, by the campus's own login (campus_login)."""
+        app, relay = self.site.campus.app, self.site.relay
+        with app.store.write() as session:
+            student = _student(session, app, self.site.provider.claims["email"])
+            invitation_mails.ask(session, Home.open(app.home.path), student, by="benchmark", now=app.clock())
+        with sending(app):
+            _wait(lambda: bool(relay.mails))
+        link = re.search(r"https://\S+?(/invite/\S+)", relay.mails[-1].get_content())
+        assert link is not None
+
+        def walk(person: Person) -> None:
+            person.wait_for("document.querySelector('a.button[href=\"/login/oidc\"]') !== null")
+            person.click("a.button[href='/login/oidc']", "document.title === 'Campus login'")
+            person.click("form button", "location.pathname === '/me'")
+            _order(person)
+
+        self.way("F1_campus", None, link[1], walk)
 
     def F2(self) -> None:  # noqa: N802
         def walk(person: Person) -> None:
@@ -260,6 +276,22 @@ class FiveFlows:
         assert all(each.get_content().startswith(b"%PDF") for each in papers)
         names = sorted(str(each.get_filename()) for each in papers)
         assert names == sorted([f"bill-{n}.pdf" for n in range(1, bills + 1)] + [f"bill-{CORRECTED}.pdf"])
+
+
+def _student(session: Session, app: App, login: str) -> Someone:
+    """Somebody who is to be C's member."""
+    student = records.add(session, login, "A Student", now=app.clock())
+    member = records.member_named(session, "C")
+    records.grant(session, student, MEMBER, by="benchmark", now=app.clock(), member=member)
+    return student
+
+
+def _order(person: Person) -> None:
+    """From the member's first page to a standing order that was previewed."""
+    person.click("nav a[href='/me/trading']", "location.pathname === '/me/trading'")
+    person.type("#buy-at", "0.24")
+    person.click("button[value=preview]", "document.body.innerText.includes('Nothing is saved yet')")
+    person.click("button[value=save]", "!document.body.innerText.includes('Nothing is saved yet')")
 
 
 def _wait(condition: Callable[[], bool]) -> None:

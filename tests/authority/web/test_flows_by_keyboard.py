@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import billed_month
+import campus_login
 import pytest
 from billed_site import BilledSite, billed
 from browser import CHROMIUM
 from five_flows import FiveFlows
 from mail_relay import Relay
-from people_site import build
 from person_at_pages import PersonAtTheKeyboard
 from served import served
-from solders.keypair import Keypair
-
-from authority.store.people import User
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 
@@ -40,13 +36,8 @@ def walk(site: Any, directory: Path, *names: str) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_student_comes_in_and_an_operator_invites_a_list_by_keys_alone(app: Any, tmp_path: Path) -> None:
-    made = build(app)
-    with app.store.write() as session:
-        for name in "ABCD":
-            session.add(User(name=name, building=name, wallet=str(Keypair().pubkey()), registered_at=1))
-    campus = SimpleNamespace(app=app)
-    site = SimpleNamespace(flask=made.flask, campus=campus, cookies=made.cookies, client=made.client)
-    walk(site, tmp_path, "F1", "F3")
+    with campus_login.over(app) as site:
+        walk(site, tmp_path, "F1", "F1_campus", "F3")
 
 
 @pytest.fixture(scope="module")
