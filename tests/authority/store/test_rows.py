@@ -53,6 +53,11 @@ def test_rows_are_inserted_updated_and_found(app: App) -> None:
             row[0] for row in ROWS[60:70] if row[3] is None
         }
         assert rows_among(session, query, CHECKPOINTS.c.root, []).all() == []
+        early = query.where(CHECKPOINTS.c.time < bindparam("end"))
+        times = {row[0]: row[3] for row in ROWS[60:90] if isinstance(row[0], int)}
+        for end in (1_070, 1_080):
+            rows = rows_among(session, early, CHECKPOINTS.c.size, [*times], {"end": end})
+            assert {row.size for row in rows} == {n for n in range(1_057, end) if n in times and n % 3}
 
 
 def test_several_statements_are_asked_and_written_together(app: App) -> None:
