@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from authority import heap
 from authority.app import App
 from authority.billing.bill import (
     ACTS,
@@ -135,8 +136,16 @@ def open_book(app: App, client: ChainClient, only: int | None = None) -> Book:
 
 def preview(app: App, book: Book, period: int) -> Iterator[Bill]:
     """The period's bills as they would be now, one by one: those of a month are large together."""
-    with app.store.read() as session:
-        yield from bills_so_far(period, book.facts, StoreEvidence(session))
+    with heap.seldom_searched(), app.store.read() as session:
+        yield from bills_so_far(period, book.facts, _evidence(session, book, period))
+
+
+def _evidence(session: Session, book: Book, period: int) -> StoreEvidence:
+    """The evidence for a period's bills."""
+    facts = book.facts
+    first, end = facts.first_epochs.get(period, 0), facts.first_epochs.get(period + 1)
+    until = max(facts.boundaries.values(), default=0) if end is None else end * facts.epoch_seconds
+    return StoreEvidence(session, (first * facts.epoch_seconds, until))
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,10 +345,10 @@ def issue(app: App, book: Book, period: int, *, actor: str, drafts: Sequence[Dra
 
     drafts: the bills, where they were made already for the closed period's state. BillingError `period_not_closed`.
     """
-    with app.store.read() as session:
+    with heap.seldom_searched(), app.store.read() as session:
         closed_period(session, period)
         if drafts is None:
-            made = bills_of(period, book.facts, StoreEvidence(session))
+            made = bills_of(period, book.facts, _evidence(session, book, period))
             drafts = [Draft.of(bill, app.home.network_id) for bill in made]
     with app.store.write() as session:
         log.lock(session)

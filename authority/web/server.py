@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from authority import heap
 from authority.anteroom import AnteroomWorker, Limits
 
 ENDLESS = frozenset({"/api/v1/campus/stream", "/live"})
@@ -64,6 +65,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         """The application, in the worker."""
         self._app = self._make()
+        heap.settle()
         return self._app
 
     def _end_streams_on_exit(self, worker: Any) -> None:

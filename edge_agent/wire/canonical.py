@@ -10,6 +10,7 @@ import json
 
 from edge_agent.wire.errors import WireError
 
+_PLAIN = frozenset((str, int, bool, type(None)))
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -39,10 +40,12 @@ def _check(value: object) -> None:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise NotCanonicalError(f"canonical JSON has text keys only, not {key!r}")
-            _check(item)
+            if type(item) not in _PLAIN:
+                _check(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            _check(item)
+            if type(item) not in _PLAIN:
+                _check(item)
     elif value is not None and not isinstance(value, str | int):
         raise NotCanonicalError(
             f"canonical JSON cannot hold a {type(value).__name__} such as {value!r}; use a whole number"

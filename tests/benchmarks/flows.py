@@ -36,6 +36,7 @@ from mail_relay import Relay  # noqa: E402
 from person_at_pages import Person, PersonAtTheKeyboard  # noqa: E402
 from served import served  # noqa: E402
 
+from authority import heap  # noqa: E402
 from authority.app import App  # noqa: E402
 from authority.home.home import Home  # noqa: E402
 
@@ -81,6 +82,7 @@ def walked(kind: type[Person], wanted: set[str], members: int, epochs: int) -> d
             stack.callback(relay.stop)
             site = stack.enter_context(billed_month.over(made / "month", members, relay.port, epochs))
             flows = FiveFlows(site, stack.enter_context(served(site.flask)), made, kind)
+            heap.settle()  # as the web process does
             flows.F5_month(relay)
             found |= flows.found
     return {name: took | ({"aim": AIMS[name]} if name in AIMS else {}) for name, took in found.items()}

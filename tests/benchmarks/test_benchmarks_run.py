@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
         ("stored_bytes.py --members 2 --epochs 1", {"gigabytes_a_year", "gigabytes_a_year_pruned", "pruned"}),
         ("settlement.py --meters 6 --epochs 3", {"epoch", "rss_mib", "validator_start"}),
         pytest.param(
-            "flows.py --members 12 --epochs 96",
+            "flows.py --only F1_campus F3 --by pointer",
             {"flows"},
             marks=pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
             id="flows",

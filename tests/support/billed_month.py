@@ -40,7 +40,7 @@ from authority.people.roles import MEMBER, TREASURER
 from authority.store.base import table_of
 from authority.store.metering import Frame
 from authority.store.people import User
-from authority.store.rows import insert_rows
+from authority.store.rows import insert_rows, update_rows
 from authority.store.settlement import SettlementAct, SettlementEpoch, act_key
 from edge_agent.wire.reading import FRAME_SIZE
 
@@ -56,8 +56,7 @@ GIVEN_BACK = 20_000_000
 ACCOUNT = "DE89370400440532013000"
 FRAME_COLUMNS = ("log_index", "meter_pk", "public_key", "sequence", "interval_end", "record_hash", "frame", "verdict",
                  "code", "received_at", "over", "disposition", "chain_status")  # fmt: skip
-EPOCH_COLUMNS = ("epoch", "state", "first_seen_ms", "checkpointed_ms", "readings_on_chain", "bids", "asks", "traded_wh",
-                 "book_log_index")  # fmt: skip
+EPOCH_COLUMNS = ("readings_on_chain", "bids", "asks", "traded_wh", "book_log_index")
 
 
 @contextmanager
@@ -83,9 +82,9 @@ def over(directory: Path, members: int, mail_port: int, epochs: int = MONTH) -> 
         first = campus.epoch
         campus.go_to(end * EPOCH_SECONDS + 1)
         campus.read_all(end * EPOCH_SECONDS, but=tuple(f"{name}.load" for name in names[-SILENT:]))
-        worker.settle_down()
+        worker.settle_down(rounds=epochs)
         campus.go_to((end + GRACE_EPOCHS) * EPOCH_SECONDS + 1)
-        worker.settle_down()
+        worker.settle_down(rounds=epochs)
         campus.save_validator()
         home = Home.open(campus.home_path)
         alerts = AlertSettings(
@@ -93,6 +92,7 @@ def over(directory: Path, members: int, mail_port: int, epochs: int = MONTH) -> 
         )
         home.save(replace(home.settings, alerts=alerts, billing=BillingSettings(currency="EUR", iban=ACCOUNT)))
         app = replace(campus.app, home=Home.open(campus.home_path))
+        _fill_books(app, names, first, end)
         _fill(app, campus, names, first, end)
         _give_back(app, campus, names[:OWED])
         with app.store.write() as session:
@@ -119,9 +119,20 @@ def _give_back(app: App, campus: Campus, names: list[str]) -> None:
         bank_accounts.set_account(app, user.id, name, ACCOUNT, "", actor="test")
 
 
+def _fill_books(app: App, names: list[str], first: int, end: int) -> None:
+    """Put books in which everybody trades in the place of the empty ones that settlement made of first to end."""
+    chance, half = random.Random(1), len(names) // 2  # noqa: S311 - orders, not keys
+    with app.store.write() as session:
+        rows = []
+        for epoch in range(first, end - 1):
+            sides = [[(n, chance.randrange(1, 5_000)) for n in some] for some in (range(half), range(half, 2 * half))]
+            index = log.append_all(session, [book_leaf(paid_book(epoch, 200_000, *sides))])
+            rows.append((epoch, len(names), half, half, 0, index))
+        update_rows(session, table_of(SettlementEpoch), "epoch", EPOCH_COLUMNS, rows)
+
+
 def _fill(app: App, campus: Campus, names: list[str], first: int, end: int) -> None:
-    """Put the epochs from first to end into the store: readings, what was drawn and retired, and books."""
-    chance = random.Random(1)  # noqa: S311 - orders, not keys
+    """Put the epochs from first to end into the store: readings, and what was drawn and retired."""
     wallets = {name: str(campus.wallets[name]) for name in names}
     meters = {name: campus.meters[f"{name}.load"] for name in names}
     keys = {name: bytes(meter.key.pubkey()) for name, meter in meters.items()}
@@ -131,7 +142,6 @@ def _fill(app: App, campus: Campus, names: list[str], first: int, end: int) -> N
     with app.store.write() as session:
         facts = KeptFacts(app.store, session)
         last = facts.catch_up(session, lambda events: events_of(events, idls))
-        known = set(session.scalars(select(SettlementEpoch.epoch)))
         for epoch in range(first, end - 1):
             ends = (epoch + 1) * EPOCH_SECONDS
             at = 10**9 + epoch * len(names)
@@ -147,12 +157,4 @@ def _fill(app: App, campus: Campus, names: list[str], first: int, end: int) -> N
                                "accepted", "ok", ends, "https", "accepted", "confirmed"))  # fmt: skip
             insert_rows(session, table_of(SettlementAct), ("key", "log_index"), acts)
             insert_rows(session, table_of(Frame), FRAME_COLUMNS, frames)
-            if epoch not in known:
-                half = len(names) // 2
-                sides = [
-                    [(n, chance.randrange(1, 5_000)) for n in some] for some in (range(half), range(half, 2 * half))
-                ]
-                index = log.append_all(session, [book_leaf(paid_book(epoch, 200_000, *sides))])
-                row = (epoch, "checkpointed", 1, 1, len(names), half, half, 0, index)
-                insert_rows(session, table_of(SettlementEpoch), EPOCH_COLUMNS, [row])
         facts.write(session, last)

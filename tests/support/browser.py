@@ -113,7 +113,18 @@ class Browser:
             details = parameters["exceptionDetails"]
             self.messages.append(f"exception: {details.get('exception', {}).get('description', details['text'])}")
 
-    def emulate(self, width: int, height: int, *, dark: bool = False, scripts: bool = True, scale: int = 1) -> None:
+    def emulate(
+        self,
+        width: int,
+        height: int,
+        *,
+        dark: bool = False,
+        scripts: bool = True,
+        scale: int = 1,
+        printed: bool = False,
+        forced: bool = False,
+    ) -> None:
+        """The screen, or the paper, on which pages are shown from now on; forced: in the system's own few colours."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
             session=True,
@@ -122,8 +133,11 @@ class Browser:
             deviceScaleFactor=scale,
             mobile=width < 600,
         )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._call("Emulation.setEmulatedMedia", session=True, features=[scheme])
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "forced-colors", "value": "active" if forced else "none"},
+        ]
+        self._call("Emulation.setEmulatedMedia", session=True, media="print" if printed else "", features=features)
         self._call("Emulation.setScriptExecutionDisabled", session=True, value=not scripts)
 
     def inject(self, script: str) -> None:

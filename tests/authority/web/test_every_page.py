@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import axe
+import other_media
 import pytest
 from browser import CHROMIUM, Browser
 from people_site import build
@@ -99,6 +101,19 @@ def shown(site: Any) -> list[tuple[str, str, str | None]]:
     return found
 
 
+def different(site: Any) -> list[tuple[str, str, str | None]]:
+    """The pages, without those that are made of the same elements as the same page of another role.
+
+    What stands around every page goes by the role, so roles take turns: each is among those who are shown.
+    """
+    kinds: dict[tuple[str, str], list[tuple[str, str, str | None]]] = {}
+    for endpoint, url, role in shown(site):
+        main = site.client(role).get(url).text.partition("<main")[2]
+        elements = re.sub(r'="[^"]*"', "", re.sub(r">[^<]*<", "><", main))
+        kinds.setdefault((endpoint, elements), []).append((endpoint, url, role))
+    return [some[place % len(some)] for place, some in enumerate(kinds.values())]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
 def test_what_gives_no_page_is_known(site: Any) -> None:
@@ -109,10 +124,12 @@ def test_what_gives_no_page_is_known(site: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
-def test_axe_has_nothing_to_say_of_any_page_of_any_role(site: Any, tmp_path: Path) -> None:
+def test_no_page_of_any_role_has_a_fault_on_screen_on_paper_or_in_forced_colours(site: Any, tmp_path: Path) -> None:
     faults = []
+    judged = different(site)
+    assert {role for _, _, role in judged} == {None, *ROLES}
     with served(site.flask) as address, Browser(tmp_path / "profile") as browser:
-        for place, (endpoint, url, role) in enumerate(shown(site)):
+        for place, (endpoint, url, role) in enumerate(judged):
             browser.sign_out()
             if role is not None:
                 browser.sign_in(site.cookies[role], address)
@@ -122,4 +139,7 @@ def test_axe_has_nothing_to_say_of_any_page_of_any_role(site: Any, tmp_path: Pat
                 look = "dark" if dark else "light"
                 faults += [((endpoint, role, width, look), fault) for fault in axe.faults(browser)]
                 axe.picture(browser, f"every-{endpoint}-{role}-{width}-{look}")
+                lost = other_media.faults(browser, dark=dark)
+                faults += [((endpoint, role, look), fault) for fault in lost]
+                axe.picture(browser, f"every-{endpoint}-{role}-forced-{look}")
     assert not faults, "\n".join(f"{where}: {fault}" for where, fault in faults)
