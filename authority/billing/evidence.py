@@ -22,6 +22,8 @@ from authority.store.rows import execute, rows_among
 from authority.store.settlement import SettlementAct, SettlementEpoch, act_key
 
 ROWS_AT_ONCE = 500
+BOOKS_AT_ONCE = 32
+"""A book may have 164 kB."""
 _acts, _credits, _frames = table_of(SettlementAct), table_of(CreditEntry), table_of(Frame)
 _ACTS = select(_acts.c.key, _acts.c.log_index)
 _BOOKED = select(_credits.c.signature, _credits.c.wallet, _credits.c.log_index)
@@ -61,9 +63,10 @@ class StoreEvidence:
             )
             .order_by(SettlementEpoch.epoch)
         )
-        for index in indexes:
-            if index is not None:
-                yield index, book_of_leaf(log.leaf(self._session, index))
+        for some in _parts([index for index in indexes if index is not None], BOOKS_AT_ONCE):
+            found = log.leaves_at(self._session, some)
+            for index in some:
+                yield index, book_of_leaf(found[index])
 
     def acts(self) -> Sequence[LoggedAct]:
         """The acts that make bills, in the order of the log."""
@@ -142,7 +145,7 @@ def _counts_from(index: int, disposition: str, released: int | None) -> int | No
     return released if disposition == DISPOSITION_RELEASED else None
 
 
-def _parts(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+def _parts(values: Sequence[_T], size: int = ROWS_AT_ONCE) -> Iterator[Sequence[_T]]:
     """The values in parts that a statement takes."""
-    for start in range(0, len(values), ROWS_AT_ONCE):
-        yield values[start : start + ROWS_AT_ONCE]
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

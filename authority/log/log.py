@@ -28,7 +28,7 @@ from authority.log.tree import Growth, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
-from authority.store.rows import Writes, execute, insert_rows
+from authority.store.rows import Writes, execute, insert_rows, rows_among
 from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.reading import CODE_NUMBERS, LEAF_READING, VERDICTS, Frame, reading_leaf
@@ -42,6 +42,8 @@ CHECKPOINT_MAGIC = b"AML1"
 CHECKPOINT_SIZE = 124
 _CHECKPOINT = struct.Struct("<4s8sQ32sq")
 _ACT_COLUMNS = ("log_index", "kind", "actor", "time", "data")
+_whole = table_of(LogLeaf)
+_WHOLE = select(_whole.c.log_index, _whole.c.data)
 _ACT = (Act.log_index, Act.kind, Act.actor, Act.time, type_coerce(Act.data, Text))
 """An act's row, its data as the text that is kept."""
 _VERDICT_NUMBERS = {name: number for number, name in enumerate(VERDICTS)}
@@ -241,9 +243,24 @@ def network_id(session: Session) -> bytes:
 
 def leaf(session: Session, index: int) -> bytes:
     """A leaf's type byte and payload; OutOfRangeError."""
-    for found in leaves(session, index, index + 1):
-        return found.data
-    raise OutOfRangeError(f"the log has no leaf {index}")
+    return leaves_at(session, [index])[index]
+
+
+def leaves_at(session: Session, indexes: Sequence[int]) -> Mapping[int, bytes]:
+    """The type bytes and payloads of the leaves at these places, without their hashes; OutOfRangeError.
+
+    Those that are kept as they are, such as books, are read together; keep the places few, since all are in memory.
+    """
+    kept = rows_among(session, _WHOLE, _whole.c.log_index, indexes).all() if indexes else ()
+    found: dict[int, bytes] = dict(map(tuple, kept))
+    for index in indexes:
+        if index not in found:
+            for each in leaves(session, index, index + 1):
+                found[index] = each.data
+                break
+            else:
+                raise OutOfRangeError(f"the log has no leaf {index}")
+    return found
 
 
 def root(session: Session, size: int | None = None) -> bytes:
