@@ -101,14 +101,15 @@ class MqttSettings:
 class WebSettings:
     """The members' and the public's pages and API, behind the campus's own TLS.
 
-    threads serve requests; `streams` more are kept for event streams. notice is a sentence at the top of every page.
-    origin is how people reach the pages, such as https://energy.campus.example; empty: nobody signs in but from this
-    machine. webhooks: whether members' programs are told of events, at public addresses that members name.
+    threads requests are answered at once; `streams` more threads are kept for event streams. notice is a sentence at
+    the top of every page. origin is how people reach the pages, such as https://energy.campus.example; empty: nobody
+    signs in but from this machine. webhooks: whether members' programs are told of events, at public addresses that
+    members name.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
-    threads: int = 8
+    threads: int = 16
     streams: int = 32
     notice: str = ""
     origin: str = ""

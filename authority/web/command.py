@@ -72,5 +72,5 @@ def run(arguments: argparse.Namespace) -> int:
         return flask
 
     host, port = arguments.host or settings.host, arguments.port or settings.port
-    WebServer(make, host=host, port=port, threads=settings.threads + settings.streams).run()
+    WebServer(make, host=host, port=port, threads=settings.threads, streams=settings.streams).run()
     return 0

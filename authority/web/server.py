@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Container, Iterable
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,28 @@ ENDLESS = frozenset({"/api/v1/campus/stream", "/live"})
 """The event streams: answers that go on for as long as their reader does."""
 SLOW = {"/api/v1/me/export": 3600.0}
 """Answers that take long, and how long a reader may take for them, seconds."""
+
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class Turns:
+    """An application of which so many requests are answered at once; the others wait, the first one first or nearly.
+
+    Python computes one request at a time anyway, and hundreds of threads that want to compute take turns so often that
+    each request costs twice as much. Answers that go on for long (`endless`) are not counted.
+    """
+
+    def __init__(self, app: Wsgi, at_once: int, endless: Container[str]) -> None:
+        self._app, self._endless = app, endless
+        self._turns = threading.BoundedSemaphore(at_once)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request (PEP 3333) when it is its turn."""
+        if environ.get("PATH_INFO") in self._endless:
+            return self._app(environ, start_response)
+        with self._turns:
+            return self._app(environ, start_response)
 
 
 class PageWorker(AnteroomWorker):
@@ -34,10 +57,13 @@ class PageWorker(AnteroomWorker):
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]
-    """gunicorn without its command line. `make` is called in the worker, after the fork, and gives the application."""
+    """gunicorn without its command line. `make` is called in the worker, after the fork, and gives the application.
 
-    def __init__(self, make: Callable[[], Flask], *, host: str, port: int, threads: int) -> None:
-        self._make, self._host, self._port, self._threads = make, host, port, threads
+    threads: for requests, of which so many are answered at once; streams: more of them, for event streams.
+    """
+
+    def __init__(self, make: Callable[[], Flask], *, host: str, port: int, threads: int, streams: int) -> None:
+        self._make, self._host, self._port, self._threads, self._streams = make, host, port, threads, streams
         self._app: Flask | None = None
         super().__init__()
 
@@ -48,7 +74,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             "bind": f"{address}:{self._port}",
             "workers": 1,
             "worker_class": PageWorker,
-            "threads": self._threads,
+            "threads": self._threads + self._streams,
             "graceful_timeout": 3,
             "timeout": 60,
             "keepalive": 5,
@@ -62,11 +88,11 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Turns:
         """The application, in the worker."""
         self._app = self._make()
         heap.settle()
-        return self._app
+        return Turns(self._app, self._threads, ENDLESS | SLOW.keys())
 
     def _end_streams_on_exit(self, worker: Any) -> None:
         """Event streams never end by themselves; a worker that is told to stop ends them, so that it can."""

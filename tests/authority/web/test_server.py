@@ -6,8 +6,10 @@ import http.client
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from slow_clients import end_of, slow_clients
 from authority.home.home import Home
 from authority.home.settings import WebSettings
 from authority.web.application import create_app
-from authority.web.server import ENDLESS
+from authority.web.server import ENDLESS, Turns
 
 THREADS, STREAMS = 2, 2
 GET = b"GET /api/v1/campus HTTP/1.1\r\nHost: localhost\r\n"
@@ -100,3 +102,34 @@ def test_every_event_stream_is_known_to_be_endless() -> None:
         if rule.endpoint.rpartition(".")[2] in ("stream", "live_events")
     }
     assert streams == ENDLESS
+
+
+def test_so_many_requests_are_answered_at_once_and_streams_are_not_counted() -> None:
+    inside, go_on, begun = threading.Semaphore(0), threading.Semaphore(0), []
+
+    def app(environ: dict[str, str], _start: object) -> list[bytes]:
+        begun.append(environ["PATH_INFO"])
+        inside.release()
+        assert go_on.acquire(timeout=60)
+        if environ["PATH_INFO"] == "/fails":
+            raise ValueError
+        return [b""]
+
+    turns = Turns(app, 2, {"/live"})
+
+    def ask(path: str) -> None:
+        with suppress(ValueError):
+            turns({"PATH_INFO": path}, None)
+
+    threads = [threading.Thread(target=ask, args=(path,)) for path in ("/fails", "/fails", "/", "/", "/live", "/live")]
+    for thread in threads:
+        thread.start()
+    for _ in range(4):  # both streams, and two of the others
+        assert inside.acquire(timeout=60)
+    assert begun.count("/live") == 2
+    assert not inside.acquire(timeout=0.2)
+    for _ in threads:
+        go_on.release()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(begun) == ["/", "/", "/fails", "/fails", "/live", "/live"]
