@@ -351,10 +351,10 @@ def weight(site: Site, directory: Path) -> dict[str, Any]:
             kb = round(browser.evaluate(SIZE) / 1_000, 1)
             pages[path] = {"first_load_kb": kb, "first_paint_ms": round(browser.evaluate(PAINT))}
     connection = site.connection()
-    connection.request("GET", "/live", headers={"Accept": "text/event-stream"})
+    connection.request("GET", "/live", headers={"Accept": "text/event-stream", "Accept-Encoding": "gzip"})
     answer, size, start = connection.getresponse(), 0, time.monotonic()
     while time.monotonic() - start < 60:
-        size += len(answer.readline())
+        size += len(answer.read1())
     seconds = time.monotonic() - start
     return {"pages": pages, "open_first_page_mb_an_hour": round(size / seconds * 3_600 / 1e6, 2)}
 

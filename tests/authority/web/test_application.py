@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import time
+import zlib
 from html.parser import HTMLParser
 from zoneinfo import ZoneInfo
 
@@ -396,6 +397,24 @@ def test_the_page_is_told_what_changed_and_no_more():
     assert "building-1-verdict" in second["changed"]
     assert not [key for key in second["changed"] if key.startswith("building-2") and not key.endswith("-bar")]
     response.close()
+
+
+def test_a_compressed_stream_says_the_same_and_each_event_at_once():
+    source = Source()
+    plain = iter(client_of(source).get("/live", buffered=False).response)
+    answer = client_of(source).get("/live", buffered=False, headers={"Accept-Encoding": "gzip, deflate, br"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    packed, unpack, whole, sent = iter(answer.response), zlib.decompressobj(16 + 15), 0, 0
+    for n in range(4):
+        said, bytes_ = next(plain), next(packed)
+        whole, sent = whole + len(said), sent + len(bytes_)
+        assert unpack.decompress(bytes_) == said
+        building = dataclasses.replace(source.view.buildings[0], generation_w=1_000 * (n + 1))
+        source.view = dataclasses.replace(
+            source.view, time=NOW + n + 1, buildings=(building, *source.view.buildings[1:])
+        )
+    assert sent < whole / 2
+    answer.close()
 
 
 def test_a_stream_holds_no_context_from_one_event_to_the_next():
