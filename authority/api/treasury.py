@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,7 @@ from authority.api.asking import ChainAwayError, asking
 from authority.app import App
 from authority.billing import credit_requests, credits, export, issuing, mailing, paper, payments, payouts, views
 from authority.billing.credit_requests import Bookings
-from authority.billing.errors import BillUnknownError, PeriodNotIssuedError, PeriodUnknownError
+from authority.billing.errors import BillsInMakingError, BillUnknownError, PeriodNotIssuedError, PeriodUnknownError
 from authority.billing.issuing import Book, Checklist, Draft, Entered, State
 from authority.billing.mailing import Letter
 from authority.billing.money import Currency
@@ -94,6 +95,17 @@ class _Bills:
     drafts: tuple[Draft, ...]
 
 
+@dataclass(slots=True, eq=False)
+class _Making:
+    """Bills that a thread of their own makes: those of a large month take longer than a request may."""
+
+    period: int
+    state: State
+    made: int = 0
+    fault: Exception | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
 @dataclass(frozen=True, slots=True)
 class BillView:
     """An issued bill, its document, the corrections that were entered to it since, and what was paid of it."""
@@ -106,6 +118,8 @@ class BillView:
     payments: tuple[BillPayment, ...]
 
 
+PATIENCE_SECONDS = 5.0
+"""How long a question waits for bills that are being made."""
 ABOVE_LIMIT = marked("credits above the limit")
 """Why such a booking is proposed: the bank's reference, which is not logged, says the rest."""
 
@@ -117,7 +131,8 @@ class Treasury:
         self._app, self._client = app, client
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.currency = Currency.of(app.home.settings.billing)
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
+        self._making: _Making | None = None
         self._made: tuple[int, State, _Bills] | None = None
 
     @property
@@ -180,21 +195,49 @@ class Treasury:
         return _review(found, checklist, self._preview(book, period))
 
     def _preview(self, book: Book, period: int) -> _Bills:
-        """A period's bills as they would be now; made once for all who look at them while nothing changes."""
+        """A period's bills as they would be now; made once for all who look at them while nothing changes.
+
+        BillsInMakingError where that takes longer than a reader should wait.
+        """
         state = issuing.state_of(self._app, book, period)
-        with self._making:  # who looks meanwhile waits for the same
-            if self._made is None or self._made[:2] != (period, state):
-                self._made = None  # a month's bills are large: not two of them at once
-                network, sums, drafts = self._app.home.network_id, [], []
-                for bill in issuing.preview(self._app, book, period):
-                    drafts.append(Draft.of(bill, network))
-                    sums.append(views.sum_of(bill.as_json(0, network)))
-                self._made = period, state, _Bills(tuple(sums), tuple(drafts))
-            return self._made[2]
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with self._lock:
+                if self._made is not None and self._made[:2] == (period, state):
+                    return self._made[2]
+                making = self._making
+                if making is None:
+                    self._made = None  # a month's bills are large: not two of them at once
+                    making = self._making = _Making(period, state)
+                    threading.Thread(target=self._make, args=(making, book), name="bills", daemon=True).start()
+            if not making.ended.wait(max(0.0, until - time.monotonic())):
+                members = len(book.facts.members)
+                raise BillsInMakingError(
+                    f"the bills of period {making.period} are being made, those of {making.made} of {members} members "
+                    "so far: look again in a few seconds"
+                )
+            if making.fault is not None and (making.period, making.state) == (period, state):
+                raise making.fault
+
+    def _make(self, making: _Making, book: Book) -> None:
+        """Make a period's bills, for all who wait for them."""
+        network, sums, drafts = self._app.home.network_id, [], []
+        try:
+            for bill in issuing.preview(self._app, book, making.period):
+                drafts.append(Draft.of(bill, network))
+                sums.append(views.sum_of(bill.as_json(0, network)))
+                making.made += 1
+        except Exception as fault:  # noqa: BLE001 - whoever waits is told, and who asks next tries again
+            making.fault = fault
+        with self._lock:
+            if making.fault is None:
+                self._made = making.period, making.state, _Bills(tuple(sums), tuple(drafts))
+            self._making = None
+        making.ended.set()
 
     def _closed(self, period: int, act: int) -> None:
         """Keep the bills that were made before a period was closed: where nothing else has changed, they stay."""
-        with self._making:
+        with self._lock:
             if self._made is not None and self._made[0] == period:
                 self._made = period, self._made[1].closed_by(act), self._made[2]
 

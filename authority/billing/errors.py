@@ -49,6 +49,12 @@ class BillUnknownError(BillingError):
     code = "bill_unknown"
 
 
+class BillsInMakingError(BillingError):
+    """A period's bills are being made, which takes a while where there are many: ask again in a few seconds."""
+
+    code = "bills_in_making"
+
+
 class BookingUndecidedError(BillingError):
     """It is not yet known whether an earlier attempt under the reference landed."""
 

@@ -20,6 +20,7 @@ from authority.api.transfers import TransferInvalidError
 from authority.billing.errors import (
     BatchUnknownError,
     BillingError,
+    BillsInMakingError,
     BillUnknownError,
     EstimateUnknownError,
     LetterUnknownError,
@@ -97,6 +98,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (TransferInvalidError, 400),
     (PeopleError, 400),
     (MarketError, 409),
+    (BillsInMakingError, 503),
     (BillingError, 409),
     (GovernanceError, 409),
     (OutOfRangeError, 409),
@@ -120,6 +122,7 @@ RETRY_SECONDS = {
     AuditBusyError: AUDIT_RETRY_SECONDS,
     ExportBusyError: EXPORT_RETRY_SECONDS,
     ExportFailedError: EXPORT_RETRY_SECONDS,
+    BillsInMakingError: 2,
 }
 """After how long one may try again what was not possible just now."""
 TITLES: dict[int, str] = {

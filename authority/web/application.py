@@ -64,6 +64,7 @@ from authority.api.tickets import Tickets
 from authority.api.transfers import HandTransfers
 from authority.api.treasury import Treasury
 from authority.app import App
+from authority.billing.errors import BillsInMakingError
 from authority.chain.client import ChainClient
 from authority.collector.documents import read_json
 from authority.errors import AuthorityError
@@ -408,6 +409,8 @@ def _add_people(app: APIFlask, people: People) -> None:
         answer = answers.page(render_template("error.html", status=status, title=title, message=str(error)), status)
         if after is not None:
             answer.headers["Retry-After"] = str(after)
+            if isinstance(error, BillsInMakingError) and request.method == "GET":
+                answer.headers["Refresh"] = str(after)  # it is worth waiting for
         return answer
 
     @app.errorhandler(DataError)

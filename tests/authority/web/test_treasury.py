@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import re
+import threading
 
 import axe
 import pytest
@@ -22,6 +23,7 @@ from sqlalchemy import select
 from authority.api.feed import CampusFeed
 from authority.api.treasury import Treasury
 from authority.billing import issuing, views
+from authority.billing.errors import BillUnknownError
 from authority.chain.client import ChainClient
 from authority.figures import credits, kilowatt_hours
 from authority.people.roles import MEMBER, TREASURER, Principal
@@ -225,6 +227,30 @@ def test_the_bills_are_made_once_until_something_changes(ended, capsys):
             assert bill.due == fresh[bill.wallet].due
     assert [each.number for each in issued.bills] == [1, 2]
     assert issued.totals == closed.totals
+
+
+def test_bills_that_take_long_are_made_while_the_page_looks_again(ended, treasurer, monkeypatch):
+    monkeypatch.setattr("authority.api.treasury.PATIENCE_SECONDS", 0.05)
+    go_on, preview, faults = threading.Event(), issuing.preview, ["the store is away"]
+
+    def slowly(*args):
+        bills = preview(*args)
+        yield next(bills)
+        assert go_on.wait(60)
+        if faults:
+            raise BillUnknownError(faults.pop())
+        yield from bills
+
+    monkeypatch.setattr(issuing, "preview", slowly)
+    answer = treasurer.get("/treasury/periods/0", 503)
+    assert (answer.status_code, answer.headers["Refresh"], answer.headers["Retry-After"]) == (503, "2", "2")
+    text_ = html.unescape(answer.text)
+    assert "The bills of period 0 are being made, those of " in text_
+    assert " of 2 members so far" in text_
+    monkeypatch.setattr("authority.api.treasury.PATIENCE_SECONDS", 60)
+    threading.Timer(0.2, go_on.set).start()
+    assert "The store is away" in html.unescape(treasurer.get("/treasury/periods/0", 404).text)
+    assert "Bills as they will be" in treasurer.get("/treasury/periods/0").text  # whoever asks next tries again
 
 
 def test_what_is_entered_while_a_period_is_closed_is_on_its_bills(ended, capsys, monkeypatch):
