@@ -62,20 +62,13 @@ test: $(VENV)/.dev ## All checks: linters, tests, and that the built programs ar
 	@moved=programs/target/checked; [ ! -e $$moved/compiler-moved-on ] || export CAMPUS_ARTIFACTS=$$PWD/$$moved; \
 	    $(MAKE) --no-print-directory test-python
 
-# The tests on Agave wait for most of their time, for a validator that must not be late: they go beside the others, before
-# them wherever both want the processor.
 test-python: $(VENV)/.dev ## The tests alone: make test-python TESTS=tests/edge_agent
 ifdef TESTS
 	@$(BIN)/python -m pytest -n $(or $(JOBS),4) $(BY_FILE) $(TESTS)
 else
-	@failed=; mkdir -p build; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m agave > build/agave-tests.log 2>&1 & agave=$$!; \
-	trap 'kill $$agave 2> /dev/null || true' EXIT; \
-	echo "The tests on Agave run beside the others; what they say comes at the end (build/agave-tests.log)."; \
-	nice -n 5 $(BIN)/python -m pytest -n $(or $(JOBS),4) $(BY_FILE) -m "not agave" || failed=1; \
-	wait $$agave || failed=1; \
-	trap - EXIT; \
-	cat build/agave-tests.log; \
+	@failed=; \
+	$(BIN)/python -m pytest -n $(or $(JOBS),4) $(BY_FILE) -m "not agave" || failed=1; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m agave || failed=1; \
 	[ -z "$$failed" ]
 endif
 
