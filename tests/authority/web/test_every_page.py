@@ -102,14 +102,14 @@ def shown(site: Any) -> list[tuple[str, str, str | None]]:
 
 
 def different(site: Any) -> list[tuple[str, str, str | None]]:
-    """The pages, without those that are made of the same elements as the same page of another role.
+    """The pages, without those that have the same elements, in the same looks, as the same page of another role.
 
     What stands around every page goes by the role, so roles take turns: each is among those who are shown.
     """
     kinds: dict[tuple[str, str], list[tuple[str, str, str | None]]] = {}
     for endpoint, url, role in shown(site):
         main = site.client(role).get(url).text.partition("<main")[2]
-        elements = re.sub(r'="[^"]*"', "", re.sub(r">[^<]*<", "><", main))
+        elements = re.sub(r'(href|action|value)="[^"]*"', "", re.sub(r">[^<]*<", "><", main))
         kinds.setdefault((endpoint, elements), []).append((endpoint, url, role))
     return [some[place % len(some)] for place, some in enumerate(kinds.values())]
 
