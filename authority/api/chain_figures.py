@@ -20,6 +20,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.chain.layout import ProgramAccount
 from authority.errors import AuthorityError
+from authority.home.clock import clock_of
 from authority.home.home import Home
 from authority.settlement.snapshot import BookView
 from authority.settlement.views import book_view
@@ -57,7 +58,8 @@ def counted(book: BookView | None, epoch: int) -> Book | None:
 def reader_of(home: Home) -> RpcChainReader:
     """The reader of a home's validator."""
     settings = home.settings.validator
-    return RpcChainReader(settings.url, "embedded, LiteSVM," if settings.embedded else "Agave")
+    name = "embedded, LiteSVM," if settings.embedded else "Agave"
+    return RpcChainReader(settings.url, name, clock=clock_of(home.path))
 
 
 class RpcChainReader:

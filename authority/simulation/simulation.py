@@ -16,6 +16,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
@@ -24,7 +25,9 @@ from authority.collector.ingest import check
 from authority.collector.transaction import Ingestion
 from authority.governance import acts
 from authority.home.clock import stop_clock
+from authority.measures import public_days
 from authority.refusals import RefusalError
+from authority.settlement import day_sums
 from authority.settlement.worker import Worker
 from authority.simulation import campus_home, events
 from authority.simulation.asking import Asking, Questions
@@ -43,6 +46,8 @@ STATE_NAME = "simulation.json"
 FORMAT = "campus-simulation-1"
 READ_AFTER_SECONDS = 1
 """After a boundary, when its readings are there."""
+SUMMED_AT_SECONDS = 3_600
+"""After midnight (UTC, the simulation's own zone), when the day before is summed."""
 STAGED_BEFORE_EPOCHS = acts.NEAREST_EPOCHS + 1
 SET_UP, DONE, FETCHED = "set up", "done", "fetched"
 """fetched: the results of a run that was made elsewhere are there, and no home (authority.simulation.cluster)."""
@@ -246,7 +251,14 @@ class Simulation:
             if boundary >= read_until:
                 yield from self._boundary(home, worker, boundary, asking)
                 self._leave(home, worker, boundary)
+                if interval == request.intervals or self._sums_due(boundary):
+                    with self.spent.on("sums"):
+                        sum_days(home)
                 self._progress(interval, request.intervals)
+
+    def _sums_due(self, boundary: int) -> bool:
+        """Once a day, when the last epoch of the day before is over with."""
+        return boundary % DAY_SECONDS == max(SUMMED_AT_SECONDS, 2 * self.request.scenario.epoch_seconds)
 
     def _exchange(self, home: CampusHome, start: int, steps: dict[str, Sequence[int]], *, known: bool) -> None:
         """Exchange meters in the middle of the interval that starts then: the old ones count the first half of it.
@@ -343,6 +355,14 @@ def take(home: CampusHome, sent: list[Sent]) -> None:
                 if receipt.verdict != VERDICT_ACCEPTED:
                     code = CODES.get(receipt.code, str(receipt.code))
                     raise ReadingRefusedError(f"{one.gateway}: record {receipt.sequence} is not accepted: {code}")
+
+
+def sum_days(home: CampusHome) -> None:
+    """Sum the days that are over, as the settlement process does in service: pages of months and years read the sums."""
+    app = home.app
+    settings = app.home.settings
+    day_sums.keep(app.store, ZoneInfo(settings.site.zone), settings.epoch.seconds, app.clock())
+    public_days.keep(app)
 
 
 def settle(worker: Worker) -> None:

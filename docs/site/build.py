@@ -108,7 +108,7 @@ def lay_out(source: Path) -> None:
     for path, page in pages.items():
         text = path.read_text(encoding="utf-8")
         (source / page).write_text(linked(notebook(text) if path in labs else text, path, pages), encoding="utf-8")
-    for picture in (ROOT / "docs").glob("*.png"):
+    for picture in (*(ROOT / "docs").glob("*.png"), *(ROOT / "docs" / "pictures").glob("*.webp")):
         shutil.copy(picture, source)
     (source / "commands.md").write_text("".join(command_pages()), encoding="utf-8")
     for package in PACKAGES:

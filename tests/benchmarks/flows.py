@@ -31,7 +31,7 @@ import billed_month  # noqa: E402
 import billed_site  # noqa: E402
 import campus_login  # noqa: E402
 from browser import CHROMIUM  # noqa: E402
-from five_flows import FiveFlows  # noqa: E402
+from five_flows import AIMS, FiveFlows  # noqa: E402
 from mail_relay import Relay  # noqa: E402
 from person_at_pages import Person, PersonAtTheKeyboard  # noqa: E402
 from served import served  # noqa: E402
@@ -44,15 +44,6 @@ FLOWS = ("F5", "F1", "F2", "F3", "F4")
 """In this order: what the treasurer issues, the student looks at."""
 MONTH, BY_LOGIN = "F5_month", "F1_campus"
 ALL = (*FLOWS, BY_LOGIN, MONTH)
-AIMS: dict[str, dict[str, int]] = {
-    "F1": {"seconds": 120, "screens": 6},
-    "F1_campus": {"seconds": 120, "screens": 6},
-    "F2": {"seconds": 60, "clicks": 5},
-    "F3": {"seconds": 300},
-    "F4_held": {"seconds": 45},
-    "F4_exchange": {"seconds": 300},
-    "F5_month": {"seconds": 600, "machine_seconds": 60},
-}
 KINDS: dict[str, type[Person]] = {"pointer": Person, "keyboard": PersonAtTheKeyboard}
 
 

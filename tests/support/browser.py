@@ -222,6 +222,14 @@ class Browser:
             self.press("Tab")
         raise AssertionError(f"the keyboard never reaches {selector}")
 
-    def picture(self, path: Path, *, whole: bool = True) -> None:
-        answer = self._call("Page.captureScreenshot", session=True, format="png", captureBeyondViewport=whole)
+    def picture(self, path: Path, *, whole: bool = True, most: int = 0) -> None:
+        """What the page looks like, as PNG, or as WebP where the name ends so.
+
+        whole: beyond the screen too; most: no more than so many pixels of its height.
+        """
+        form: dict[str, Any] = {"format": "webp", "quality": 70} if path.suffix == ".webp" else {"format": "png"}
+        if most:
+            width, height = self.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+            form["clip"] = {"x": 0, "y": 0, "width": width, "height": min(height, most), "scale": 1}
+        answer = self._call("Page.captureScreenshot", session=True, captureBeyondViewport=whole, **form)
         path.write_bytes(base64.b64decode(answer["data"]))

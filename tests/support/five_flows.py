@@ -36,6 +36,17 @@ from authority.people.roles import MEMBER, OPERATOR, TREASURER
 from authority.store.metering import MeterKey
 from authority.store.persons import Person as Someone
 
+AIMS: dict[str, dict[str, int]] = {
+    "F1": {"seconds": 120, "screens": 6},
+    "F1_campus": {"seconds": 120, "screens": 6},
+    "F2": {"seconds": 60, "clicks": 5},
+    "F3": {"seconds": 300},
+    "F4_held": {"seconds": 45},
+    "F4_exchange": {"seconds": 300},
+    "F5_month": {"seconds": 600, "machine_seconds": 60},
+}
+"""What each flow is to take at most. Tests hold it to the clicks and the screens; seconds are for the benchmark."""
+COUNTED = ("clicks", "screens")
 ROWS = 40
 CORRECTED = 7
 """The bill of a month that turns out to be wrong."""
@@ -80,6 +91,15 @@ class FiveFlows:
         made = self.directory / "downloads"
         made.mkdir(exist_ok=True)
         return made
+
+    def too_many(self) -> list[str]:
+        """Where more clicks or screens were needed than were aimed at."""
+        return [
+            f"{name}: {self.found[name][what]} {what}, at most {aims[what]}"
+            for name, aims in AIMS.items()
+            for what in COUNTED
+            if what in aims and name in self.found and self.found[name][what] > aims[what]
+        ]
 
     def F1(self) -> None:  # noqa: N802 - the flow's name
         app = self.site.campus.app

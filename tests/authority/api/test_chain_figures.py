@@ -9,13 +9,14 @@ from free_ports import free_port
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from authority.api.chain_figures import RpcChainReader, counted, energy_of
+from authority.api.chain_figures import RpcChainReader, counted, energy_of, reader_of
 from authority.chain import programs
 from authority.chain.accounts import Oracle
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.demo.orchestrator import settings_for
 from authority.demo.stage import Ports
+from authority.home.clock import stop_clock
 from authority.home.home import Home
 from authority.settlement.snapshot import BookStatus, BookView
 
@@ -158,3 +159,8 @@ def test_a_book_is_counted_while_its_place_in_the_ring_is_its_own():
     assert (view.epoch, view.bids, view.asks) == (5, 2, 3)
     assert counted(book, 21) is None
     assert counted(None, 0) is None
+
+
+def test_when_the_chain_was_read_is_told_by_the_homes_own_clock(home):
+    stop_clock(home.path, 1_780_272_000)
+    assert reader_of(home)._clock() == 1_780_272_000

@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 import pytest
 from free_ports import free_port
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from authority.app import App
 from authority.billing.evidence import StoreEvidence
@@ -43,6 +43,7 @@ from authority.simulation.scenario import Scenario
 from authority.simulation.seeds import Seed
 from authority.simulation.simulation import DONE, Out, Request, Simulation
 from authority.simulation.weather import Sky
+from authority.store.day_sums import EnergyDay, PublicDay
 from authority.store.log import Act
 from authority.store.metering import METER_RETIRED, Frame, Meter
 from authority.store.people import User
@@ -215,6 +216,26 @@ def test_its_home_is_shown_as_it_stood_at_the_end(twice: tuple[Path, Path, dict[
     assert "A simulation: the campus" in page
     assert "Dormitory 01" in page
     assert campus["epoch"]["number"] == REQUEST.end // 3_600
+
+
+def test_days_that_are_over_are_summed_as_in_service(tmp_path: Path) -> None:
+    request = Request(3, 4, 4, 11, REQUEST.start, Scenario.parse(HOURLY))
+    with interrupted_at(36) as progress, Out(tmp_path / "out", request) as out:
+        Simulation(request, out, progress).run()
+    with Out(tmp_path / "out", request) as out:
+        Simulation(request, out, lambda *_: None).run()
+    app = App.open(out.path)
+    try:
+        with app.store.read() as session:
+            energy = session.execute(select(EnergyDay.day, func.count()).group_by(EnergyDay.day)).all()
+            public = session.scalars(select(PublicDay).order_by(PublicDay.day)).all()
+    finally:
+        app.store.close()
+    days = [request.start + 86_400 * day for day in range(3)]
+    assert [(day, members) for day, members in energy if day in days] == [(day, 4) for day in days]
+    whole = [day for day in public if day.day in days]
+    assert [day.day for day in whole] == days
+    assert all(day.members_measured == 4 and (day.consumption_wh or 0) > 0 for day in whole)
 
 
 class PulledError(Exception):

@@ -1,4 +1,4 @@
-"""People's ways through the pages on a phone's width by keys alone: every stop of the focus is seen and uncovered."""
+"""People's ways through the pages on a phone's width by keys alone: how many steps, and every stop of the focus is seen."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def store_url() -> str:
 
 
 def walk(site: Any, directory: Path, *names: str) -> None:
-    """Walk these flows, and find no place where the focus is not seen."""
+    """Walk these flows in no more clicks and screens than were aimed at; no place where the focus is not seen."""
     with served(site.flask) as address:
         flows = FiveFlows(site, address, directory, PersonAtTheKeyboard)
         for name in names:
             getattr(flows, name)()
     assert flows.found
+    assert flows.too_many() == []
     assert [fault for took in flows.found.values() for fault in took["faults"]] == []
 
 
