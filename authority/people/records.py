@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import delete, exists, select, update
@@ -194,12 +195,19 @@ def choose_language(session: Session, person_id: int, code: str | None) -> None:
 
 
 def principal(session: Session, person: Person, name: str, now: int, scopes: frozenset[str] | None = None) -> Principal:
-    """What a person is now, asking by the session or token of this name. A delegate's part ends with its term.
+    """What a person is now, asking by the session or token of this name."""
+    return principal_with(roles_of(session, person), person, name, now, scopes)
+
+
+def principal_with(
+    given: Iterable[PersonRole], person: Person, name: str, now: int, scopes: frozenset[str] | None = None
+) -> Principal:
+    """The same of a person of these roles. A delegate's part ends with its term.
 
     What hangs on a member that has left is gone, but for the bills: who was its member sees them as FORMER.
     """
     roles, member, former = set(), None, None
-    for held in roles_of(session, person):
+    for held in given:
         if held.until is not None and held.until <= now:
             continue
         if held.role in OF_A_MEMBER:

@@ -10,14 +10,15 @@ import hashlib
 import hmac
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from authority.log import log
 from authority.people import records, secrets
 from authority.people.errors import SessionUnknownError, SignInAgainError
-from authority.people.roles import OF_THE_DEPARTMENT, Principal
-from authority.store.persons import Person, PersonSession
+from authority.people.roles import OF_THE_DEPARTMENT, ROLES, Principal
+from authority.store.people import User
+from authority.store.persons import Person, PersonRole, PersonSession
 
 IDLE_SECONDS, LONGEST_SECONDS = 14 * 86_400, 30 * 86_400
 STAFF_IDLE_SECONDS, STAFF_LONGEST_SECONDS = 3600, 12 * 3600
@@ -28,6 +29,16 @@ FRESH_SECONDS = 300
 """How long ago somebody may have signed in who changes how it signs in."""
 BY_LINK = "link"
 """How a session began by a demonstration's link, which proves nothing."""
+
+
+_OF_A_SECRET = (
+    select(PersonSession, Person, PersonRole, User)
+    .join(Person, Person.id == PersonSession.person_id)
+    .outerjoin(PersonRole, PersonRole.person_id == Person.id)
+    .outerjoin(User, User.id == PersonRole.member_id)  # which a role's member is then found among
+    .where(PersonSession.token_hash == bindparam("kept"))
+)
+"""A session, its person and the person's roles at once, for every page asks for them."""
 
 
 def begin(session: Session, person: Person, via: str, browser: str, now: int) -> str:
@@ -55,13 +66,14 @@ def begin(session: Session, person: Person, via: str, browser: str, now: int) ->
 
 def look_up(session: Session, secret: str, now: int) -> tuple[Principal, bool] | None:
     """Who a cookie's secret stands for, and whether its use is to be noted; None where it stands for nobody."""
-    found = session.scalar(select(PersonSession).where(PersonSession.token_hash == secrets.kept(secret)))
-    if found is None or found.ended_at is not None or found.expires_at <= now:
+    rows = session.execute(_OF_A_SECRET, {"kept": secrets.kept(secret)}).all()
+    if not rows:
         return None
-    person = session.get(Person, found.person_id)
-    if person is None:
+    found, person = rows[0][:2]
+    if found.ended_at is not None or found.expires_at <= now:
         return None
-    principal = records.principal(session, person, found.id, now)
+    roles = [held for _, _, held, _ in rows if held is not None]
+    principal = records.principal_with(sorted(roles, key=lambda held: ROLES.index(held.role)), person, found.id, now)
     idle = STAFF_IDLE_SECONDS if principal.roles & OF_THE_DEPARTMENT else IDLE_SECONDS
     if found.seen_at + idle <= now:
         return None
