@@ -48,7 +48,7 @@ def asked(today: date) -> tuple[tuple[str, str], ...]:
         ("member", "/me/energy?view=year"), ("member", "/me/trading"), ("member", "/me/money"), ("member", "/me/bills"),
         ("member", "/me/bills/1"), ("member", "/account"), ("member", "/api/v1/me/energy?step=quarter"),
         ("member", f"/api/v1/me/energy?step=month&first={year}-01-01&last={today}"),
-        ("operator", "/op"), ("operator", "/op/meters"), ("operator", "/op/epochs"), ("operator", "/op/readings"),
+        ("operator", "/op"), ("operator", "/op/meters"), ("operator", "/op/epochs"), ("operator", "/op/held"),
         ("treasurer", "/treasury"), ("treasurer", "/treasury/periods/0"), ("treasurer", "/treasury/credits"),
         ("treasurer", "/treasury/payments"), ("treasurer", "/treasury/bills/1"),
         ("auditor", "/audit"), ("auditor", "/audit/log"), ("auditor", "/audit/epochs"),
