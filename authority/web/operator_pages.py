@@ -97,7 +97,9 @@ class Shown:
     def waiting(self) -> Response:
         """What waits for a person, the most urgent first."""
         gathered = self.facts()
-        return self._page("op.html", "waiting", "", 200, facts=gathered, problems=judgement.problems(gathered))
+        found = judgement.problems(gathered)
+        meters = {judgement.meter_subject(each): each for each in gathered.meters}
+        return self._page("op.html", "waiting", "", 200, facts=gathered, problems=found, meters=meters)
 
     def held_readings(self, message: str = "", status: int = 200) -> Response:
         """The readings that wait for a decision."""
