@@ -82,7 +82,7 @@ class Shown:
     def _at(self, seconds: int) -> str:
         """A moment on the site's clock; a record's may be no moment at all."""
         try:
-            return ranges.written(local(seconds, self.zone), "%-d %b %Y %H:%M:%S")
+            return ranges.written(local(seconds, self.zone), "%-d %b %Y, %H:%M:%S")
         except (ValueError, OverflowError, OSError):
             return str(seconds)
 
