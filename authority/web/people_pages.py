@@ -261,6 +261,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
                 sessions.require_fresh(session, who.session, now)
             except SignInAgainError as error:
                 again = str(error)
+            person = session.get_one(Person, who.person_id)
             text = render_template(
                 "account.html",
                 message=message,
@@ -268,7 +269,8 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
                 sessions=sessions.listed(session, who.person_id, now),
                 tokens=tokens.listed(session, who.person_id, now),
                 keys=passkeys.listed(session, who.person_id),
-                has_password=session.get_one(Person, who.person_id).password_hash is not None,
+                has_password=person.password_hash is not None,
+                login=person.login,
                 changed=request.method == "GET" and request.args.get("changed") == "password",
                 shortest=passwords.SHORTEST,
                 again=again,
