@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from flask import Flask, Response, g, redirect, request
+from flask import Flask, Response, current_app, g, redirect, request
+from werkzeug.exceptions import HTTPException
 
 from authority.app import App
 from authority.people import reads, sessions, tokens
-from authority.people.errors import TooOftenError
+from authority.people.errors import ForeignRequestError, TooOftenError
 from authority.people.limits import Bucket
 from authority.people.passkeys import Site
 from authority.people.roles import MemberAccount, Principal
@@ -31,6 +32,8 @@ READS_AT_ONCE, READ_SECONDS = 600, 0.2
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SECURE_COOKIE, LOOPBACK_COOKIE = "__Host-campus", "campus-here"
 FORM_FIELD, FORM_HEADER = "form_token", "X-Form-Token"
+HOME = "/home"
+"""Where everybody who is signed in finds its own pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +153,18 @@ def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
     @flask.before_request
     def gate() -> Response | None:
         g.principal, g.session_secret = None, ""
-        if request.endpoint is None:
+        g.has_cookie = cookie_name(app) in request.cookies
+        rule = rules.get(request.endpoint or "")
+        if request.endpoint is None or (rule is not None and rule.roles is None):
+            if g.has_cookie and _for_a_person():
+                g.principal = _who(app)  # everybody may see it, and who is known finds its own pages from there
+            if request.endpoint is not None and request.method not in SAFE and not from_own_page(app):
+                raise ForeignRequestError
             return None
-        rule = rules.get(request.endpoint)
-        if rule is not None and rule.roles is None:
-            return None if request.method in SAFE or from_own_page(app) else _foreign()
         g.principal = _who(app)
         outcome = decide(rule, g.principal)
         if outcome is Outcome.SIGN_IN:
-            return _sign_in()
+            return _sign_in(app)
         if outcome is Outcome.NOT_THERE:
             raise NotFoundError("there is nothing here for you")
         if outcome is Outcome.SCOPE_MISSING:
@@ -166,7 +172,7 @@ def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
             detail = f"a token with the scope {needed} may do this" if needed else "no token may do this: sign in"
             return problem(403, "scope_missing", detail)
         if request.method not in SAFE and g.principal.scopes is None and not _own_form(app):
-            return _foreign()
+            raise ForeignRequestError
         count(g.principal)
         return None
 
@@ -215,16 +221,34 @@ def _own_form(app: App) -> bool:
     return from_own_page(app) and sessions.is_form_token(g.session_secret, given)
 
 
-def _sign_in() -> Response:
+def came_from(app: App) -> str:
+    """The page of this site from which a request came, as its path with what it asks for; empty where it is none."""
+    here, routes = site(app), current_app.create_url_adapter(request)
+    try:
+        given = urllib.parse.urlsplit(request.headers.get("Referer", ""))
+        if here is None or routes is None or f"{given.scheme}://{given.netloc}" != here.origin:
+            return ""
+        routes.match(given.path or "/", method="GET")
+    except (ValueError, HTTPException):
+        return ""
+    return (given.path or "/") + (f"?{given.query}" if given.query else "")
+
+
+def _for_a_person() -> bool:
+    """Whether a browser asks for a page, and not for what is on one, nor a program."""
+    return not is_api() and "text/html" in request.headers.get("Accept", "")
+
+
+def _sign_in(app: App) -> Response:
+    """Where who is not signed in goes: afterwards on to where it wanted, or back to the page whose form is lost."""
     if is_api():
         answer = problem(401, "not_authenticated", "sign in, or send a token: Authorization: Bearer ...")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    where = request.full_path.removesuffix("?") if request.method == "GET" else "/me"
-    made = redirect(f"/login?{urllib.parse.urlencode({'next': where})}", 303)
+    if request.method == "GET":
+        asked = {"next": request.full_path.removesuffix("?")}
+    else:
+        asked = {"next": came_from(app) or HOME, "lost": "1"}
+    made = redirect(f"/login?{urllib.parse.urlencode(asked)}", 303)
     assert isinstance(made, Response)  # noqa: S101
     return made
-
-
-def _foreign() -> Response:
-    return problem(403, "foreign_request", "this came from another site, or from a page that is too old: load it again")

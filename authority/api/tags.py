@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Response, g, request
 
 PUBLIC = "public, max-age=30"
 PRIVATE = "private, no-cache"
@@ -18,3 +18,8 @@ def tagged(response: Response, cache_control: str) -> Response:
         response.add_etag(weak=True)  # it stands for the content, compressed or not
         response.make_conditional(request)
     return response
+
+
+def of_a_public_page(response: Response) -> Response:
+    """A page for everybody: kept by anybody, but by nobody where the browser has a session, for then it shows whose."""
+    return response if g.get("has_cookie") else tagged(response, PUBLIC)

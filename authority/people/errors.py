@@ -57,6 +57,18 @@ class SignInClosedError(PeopleError):
         self.seconds = seconds
 
 
+class ForeignRequestError(PeopleError):
+    """A form, or a request that changes something, that does not come from a page of this session."""
+
+    code = "foreign_request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing was done: the form came from another site, or its page is too old; go back, load the page again, "
+            "and send it once more"
+        )
+
+
 class TooOftenError(PeopleError):
     """A person, or a program of theirs, asks too often: come back after `seconds`."""
 
@@ -71,6 +83,15 @@ class PasswordWeakError(PeopleError):
     """A password that is too short, too long, or easily guessed."""
 
     code = "password_weak"
+
+
+class PasswordWrongError(PeopleError):
+    """Who would change its password has given another one than it has."""
+
+    code = "password_wrong"
+
+    def __init__(self) -> None:
+        super().__init__("that is not your current password: nothing was changed")
 
 
 class PasskeyUnknownError(PeopleError):

@@ -32,16 +32,36 @@ class Bucket:
                 self._full_at[name] = full
             return max(0.0, beyond)
 
+    def give_back(self, name: str, tries: int = 1) -> None:
+        """Count tries no more that were counted."""
+        with self._lock:
+            if name in self._full_at:
+                self._full_at[name] -= tries * self._seconds
+
 
 class AddressLimit:
-    """How often one address may try to get in: at most `tries` at once, and one more for each `seconds` that pass."""
+    """How often one address may try to get in: at most `tries` at once, and one more for each `seconds` that pass.
+
+    Who gets in has its try given back, since behind one address there may be a house full of people who know their
+    passwords. However they end, an address has MOST_AT_ONCE tries at once, and one more for each MOST_SECONDS.
+    """
+
+    MOST_AT_ONCE, MOST_SECONDS = 300, 1.0
 
     def __init__(
         self, tries: int = 30, seconds: float = 10.0, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._bucket, self._seconds = Bucket(tries, seconds, monotonic=monotonic), seconds
+        self._failing, self._seconds = Bucket(tries, seconds, monotonic=monotonic), seconds
+        self._all = Bucket(self.MOST_AT_ONCE, self.MOST_SECONDS, monotonic=monotonic)
 
     def take(self, address: str) -> None:
         """Count a try; SignInClosedError where there is none left."""
-        if self._bucket.wait(address) > 0:
+        if self._failing.wait(address) > 0:
             raise SignInClosedError(int(self._seconds) + 1)
+        if self._all.wait(address) > 0:
+            self._failing.give_back(address)
+            raise SignInClosedError(int(self.MOST_SECONDS) + 1)
+
+    def succeeded(self, address: str, tries: int = 1) -> None:
+        """What was tried was right: it counts among all tries alone."""
+        self._failing.give_back(address, tries)

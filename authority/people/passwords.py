@@ -16,7 +16,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from authority.people.errors import PasswordWeakError, SignInClosedError, SignInRefusedError
+from authority.log import log
+from authority.people import records
+from authority.people.errors import PasswordWeakError, PasswordWrongError, SignInClosedError, SignInRefusedError
 from authority.people.records import as_login
 from authority.store import Store
 from authority.store.persons import FailedSignIn, Person
@@ -84,6 +86,32 @@ def check(store: Store, login: str, password: str, now: int) -> int:
             return found[0]
         _count(session, failed, key, now)
     raise SignInRefusedError
+
+
+def change(store: Store, person_id: int, current: str, new: str, *, besides: str, now: int) -> None:
+    """Give a person a new password in place of its current one, and end its sessions but for this one. Logged.
+
+    PasswordWrongError, or SignInClosedError after too many wrong ones; PasswordWeakError. It counts as signing in does,
+    so that an open browser is no place to guess at.
+    """
+    with store.read() as session:
+        person = session.get_one(Person, person_id)
+        login, before = person.login, person.password_hash
+        require_strong(new, person)
+    if new == current:
+        raise PasswordWeakError("this is the password that you have: take another one")
+    try:
+        check(store, login, current, now)
+    except SignInRefusedError:
+        raise PasswordWrongError from None
+    encoded = hashed(new)
+    with store.write() as session:
+        person = session.get_one(Person, person_id, with_for_update=True)
+        if person.password_hash != before:  # an invitation was accepted meanwhile
+            raise PasswordWrongError
+        person.password_hash = encoded
+        records.end_all(session, person, now, besides=besides)
+        log.record_act(session, "password_changed", person.pseudonym, now, {"person": person.pseudonym})
 
 
 def _there(session: Session, key: bytes, now: int) -> None:

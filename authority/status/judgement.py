@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from authority.chain.errors import TOP_UP_LAMPORTS
-from authority.status.facts import Facts
+from authority.status.facts import Facts, MeterFacts
 from authority.store.metering import GATEWAY_ENROLLED, METER_ACTIVE
 
 SILENT_SECONDS = 120
@@ -216,10 +216,15 @@ def _gateways(facts: Facts) -> Iterator[Problem]:
             )
 
 
+def meter_subject(meter: MeterFacts) -> str:
+    """What a problem of a meter is called after."""
+    return f"meter {meter.gateway}/{meter.name}" + (f" ({meter.member})" if meter.member else "")
+
+
 def _meters(facts: Facts) -> Iterator[Problem]:
     late = 2 * facts.epoch_seconds + facts.grace_seconds
     for meter in facts.meters:
-        name = f"meter {meter.gateway}/{meter.name}" + (f" ({meter.member})" if meter.member else "")
+        name = meter_subject(meter)
         if meter.state != METER_ACTIVE:
             continue
         behind = f"; {meter.waiting} of its readings wait for the chain" if meter.waiting else ""
@@ -250,7 +255,8 @@ def _books(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             "books_differ",
             "books",
-            f"{last.differences} {what} between books and chain: look at /audit, or authority audit compare",
+            f"{last.differences} {what} between books and chain: auditors see it at Audit, treasurers at Treasury, and "
+            "authority audit compare tells it",
         )
     if facts.time - last.started_at > COMPARISON_SECONDS:
         yield Problem(

@@ -40,6 +40,7 @@ from authority.operations.errors import (
     TicketOverError,
 )
 from authority.people.errors import (
+    ForeignRequestError,
     FormSentError,
     InvitationInvalidError,
     LeaveRefusedError,
@@ -47,6 +48,7 @@ from authority.people.errors import (
     OidcRefusedError,
     OnlyWayInError,
     PasskeyUnknownError,
+    PasswordWrongError,
     PeopleError,
     ProofLinkUnknownError,
     ProposalChangedError,
@@ -88,6 +90,8 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (RoleMissingError, 409),
     (FormSentError, 409),
     (OidcRefusedError, 403),
+    (PasswordWrongError, 403),
+    (ForeignRequestError, 403),
     (SignInAgainError, 403),
     (OnlyWayInError, 409),
     (LeaveRefusedError, 409),

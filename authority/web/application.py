@@ -7,14 +7,13 @@ import json
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, g, has_request_context, render_template, request, url_for
+from flask import Response, g, render_template, request, url_for
 from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter
@@ -71,7 +70,7 @@ from authority.errors import AuthorityError
 from authority.language import reading
 from authority.language.reading import ENGLISH, said
 from authority.market.open_book import OpenBook
-from authority.people.errors import TooOftenError
+from authority.people.errors import ForeignRequestError, TooOftenError
 from authority.people.oidc import Provider
 from authority.people.outside import Outside
 from authority.people.sessions import form_token
@@ -97,6 +96,7 @@ from authority.web import (
     mail_pages,
     market_pages,
     member_pages,
+    navigation,
     news_pages,
     oidc_pages,
     operator_acts,
@@ -195,7 +195,9 @@ def create_app(
         app.register_blueprint(health_blueprint(health))
     if log is not None:
         app.register_blueprint(log_blueprint(log))
-    app.jinja_env.globals.update(figures=figures, presentation=presentation, people=people is not None)
+    app.jinja_env.globals.update(
+        figures=figures, presentation=presentation, people=people is not None, public_pages=navigation.PUBLIC_PAGES
+    )
     site = None if people is None else people.app.home.settings.site
     app.jinja_env.globals["site_zone"] = ZoneInfo("UTC" if site is None else site.zone)
     app.jinja_env.globals["announcements"] = tuple
@@ -213,6 +215,8 @@ def create_app(
             campus = feed.now()
         except CampusUnavailableError as error:
             return Response(render_template("unavailable.html", error=error), 503, {"Retry-After": str(RETRY_SECONDS)})
+        if g.get("principal") is not None:
+            return answers.page(render_template("campus.html", campus=campus, now=campus.time))
         page = rendered.of(campus)
         response = Response(page.compressed if request.accept_encodings["gzip"] else page.text)
         if request.accept_encodings["gzip"]:
@@ -406,7 +410,9 @@ def _add_people(app: APIFlask, people: People) -> None:
         if not _wants_page():  # a page's script shows it; the API is read in English
             return problem(status, code, said(str(error)), retry_after=after)
         title = answers.title_of(status)
-        answer = answers.page(render_template("error.html", status=status, title=title, message=str(error)), status)
+        back = gate.came_from(people.app) if isinstance(error, ForeignRequestError) else ""
+        text = render_template("error.html", status=status, title=title, message=str(error), back=back)
+        answer = answers.page(text, status)
         if after is not None:
             answer.headers["Retry-After"] = str(after)
             if isinstance(error, BillsInMakingError) and request.method == "GET":
@@ -441,13 +447,13 @@ class _Rendered:
         self.told = live.Told()
 
     def of(self, campus: Campus) -> _Page:
-        """The view's page in the language in which is read, within a request or without one."""
+        """The view's page as a stranger has it, in the language in which is read, within a request or without one."""
         key = (reading.current().code, id(campus))
         with self._lock:  # of many who wait for the same page one makes it
             page = self._pages.get(key)
             if page is None:  # while a page is kept so is its view, and no other has its id
-                with nullcontext() if has_request_context() else self._app.test_request_context():
-                    text = render_template("campus.html", campus=campus, now=campus.time, here=lambda: "/")
+                with self._app.app_context(), self._app.test_request_context():  # it is everybody's, not who asks first
+                    text = render_template("campus.html", campus=campus, now=campus.time)
                 data = text.encode()
                 page = _Page(campus, data, gzip.compress(data, 6), live.fragments(text))
                 if len(self._pages) >= KEPT_PAGES:

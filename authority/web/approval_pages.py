@@ -53,7 +53,7 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
     zone = ZoneInfo(app.home.settings.site.zone)
 
     def at(seconds: int) -> str:
-        return ranges.written(local(seconds, zone), "%-d %b %Y %H:%M:%S")
+        return ranges.written(local(seconds, zone), "%-d %b %Y, %H:%M:%S")
 
     def render(template: str, status: int, **words: Any) -> Response:
         text = render_template(

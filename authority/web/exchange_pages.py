@@ -70,7 +70,7 @@ def blueprint(its: MeterExchange, zone: ZoneInfo) -> Blueprint:
             preview=preview,
             believe=believe,
             pays=PAYS,
-            at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y %H:%M"),
+            at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y, %H:%M"),
             typed=lambda wh: amounts.written(wh, KWH_DECIMALS),
             signed={each.name: each.wh for each in found.signed},
             kept={

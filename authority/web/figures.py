@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from authority.figures import (
     GROUP,
     MINUS,
@@ -14,6 +17,7 @@ from authority.figures import (
     kilowatts,
 )
 from authority.language.reading import gettext, ngettext
+from authority.web import ranges
 
 __all__ = [
     "GROUP",
@@ -29,7 +33,11 @@ __all__ = [
     "kilowatt_hours",
     "kilowatts",
     "length",
+    "since",
 ]
+
+AGE_SECONDS = 30 * 86_400
+"""Up to when an age says more than a date."""
 
 
 def ago(seconds: int) -> str:
@@ -40,7 +48,14 @@ def ago(seconds: int) -> str:
         return gettext("%(count)s s ago", count=seconds)
     if seconds < 7200:
         return gettext("%(count)s min ago", count=seconds // 60)
-    return gettext("%(count)s h ago", count=seconds // 3600)
+    if seconds < 172_800:
+        return gettext("%(count)s h ago", count=seconds // 3600)
+    return gettext("%(count)s days ago", count=seconds // 86_400)
+
+
+def since(at: int, now: int, zone: ZoneInfo) -> str:
+    """When something was: its age, or the day at the site where that is longer ago than AGE_SECONDS."""
+    return ago(now - at) if now - at < AGE_SECONDS else ranges.on_day(datetime.fromtimestamp(at, zone))
 
 
 def length(seconds: int) -> str:

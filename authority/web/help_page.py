@@ -15,7 +15,7 @@ def blueprint(epoch_seconds: int) -> Blueprint:
 
     @pages.after_request
     def tag(response: Response) -> Response:
-        return tags.tagged(response, tags.PUBLIC)
+        return tags.of_a_public_page(response)
 
     @pages.get("/help")
     def words() -> Response:

@@ -136,7 +136,7 @@ def blueprint(indicators: CampusIndicators) -> Blueprint:
 
     @pages.after_request
     def tag(response: Response) -> Response:
-        return tags.tagged(response, tags.PUBLIC)
+        return tags.of_a_public_page(response)
 
     @pages.get("/indicators")
     def indicators_page() -> Response:

@@ -41,7 +41,7 @@ def install(flask: Flask, default: str) -> None:
         subject=wording.subject,
         parameter=wording.parameter,
     )
-    env.globals.update(date=ranges.written, script_words=script_words.script_words)
+    env.globals.update(date=ranges.written, on_day=ranges.on_day, script_words=script_words.script_words)
 
     @flask.before_request
     def of_the_browser() -> None:

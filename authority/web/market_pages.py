@@ -152,7 +152,7 @@ def blueprint(market: Market) -> Blueprint:
 
     @pages.after_request
     def tag(response: Response) -> Response:
-        return tags.tagged(response, tags.PUBLIC)
+        return tags.of_a_public_page(response)
 
     @pages.get("/market")
     def market_page() -> Response:

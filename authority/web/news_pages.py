@@ -49,7 +49,7 @@ def blueprint(app: App, desk: NewsDesk) -> Blueprint:
             longest_title=news.LONGEST_TITLE,
             longest=news.LONGEST_TEXT,
             usual=(here.strftime(TYPED), (here + timedelta(days=7)).strftime(TYPED)),
-            at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y %H:%M"),
+            at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y, %H:%M"),
             state_of=lambda each: news.state_of(each, now),
             shown=news.SHOWN,
             may_end=(news.SHOWN, news.TO_COME),

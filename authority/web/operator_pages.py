@@ -82,7 +82,7 @@ class Shown:
     def _at(self, seconds: int) -> str:
         """A moment on the site's clock; a record's may be no moment at all."""
         try:
-            return ranges.written(local(seconds, self.zone), "%-d %b %Y %H:%M:%S")
+            return ranges.written(local(seconds, self.zone), "%-d %b %Y, %H:%M:%S")
         except (ValueError, OverflowError, OSError):
             return str(seconds)
 
@@ -97,7 +97,9 @@ class Shown:
     def waiting(self) -> Response:
         """What waits for a person, the most urgent first."""
         gathered = self.facts()
-        return self._page("op.html", "waiting", "", 200, facts=gathered, problems=judgement.problems(gathered))
+        found = judgement.problems(gathered)
+        meters = {judgement.meter_subject(each): each for each in gathered.meters}
+        return self._page("op.html", "waiting", "", 200, facts=gathered, problems=found, meters=meters)
 
     def held_readings(self, message: str = "", status: int = 200) -> Response:
         """The readings that wait for a decision."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, g, render_template, request, url_for
 
 from authority.anteroom import counted_by
 from authority.api import gate
@@ -20,6 +20,7 @@ from authority.people.errors import (
     OnlyWayInError,
     PasskeyRefusedError,
     PasswordWeakError,
+    PasswordWrongError,
     SignInAgainError,
     SignInClosedError,
     SignInRefusedError,
@@ -32,7 +33,7 @@ from authority.people.roles import FORMER, OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS,
 from authority.refusals import NotFoundError
 from authority.store.persons import Person, PersonSession
 from authority.web import languages
-from authority.web.answers import is_here, page, redirect
+from authority.web.answers import is_here, page, redirect, status_of
 
 RULES: Mapping[str, Rule] = {
     "people.login": PUBLIC,
@@ -53,6 +54,7 @@ RULES: Mapping[str, Rule] = {
     "people.new_passkey_options": Rule(frozenset()),
     "people.new_passkey": Rule(frozenset()),
     "people.remove_passkey": Rule(frozenset()),
+    "people.change_password": Rule(frozenset()),
 }
 SCOPE_WORDS = {
     "energy:read": marked("read your energy"),
@@ -98,7 +100,8 @@ def login_page(app: App, message: str = "", status: int = 200, login: str = "", 
     """The page to sign in; next_ is where it leads afterwards, as the request says it where none is given."""
     where = request.values.get("next", "") if next_ is None else next_
     where = where if is_here(where) else ""
-    return page(render_template("login.html", message=message, login=login, next=where, **ways_in(app)), status)
+    shown = {"message": message, "login": login, "next": where, "lost": bool(request.args.get("lost"))}
+    return page(render_template("login.html", **shown, **ways_in(app)), status)
 
 
 def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
@@ -113,8 +116,14 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         if address:
             tries.take(address)
 
+    def succeeded(counted: int = 1) -> None:
+        """Have what the address tried count as no failure."""
+        tries.succeeded(address_of(), counted)
+
     @people.get("/login")
     def login() -> Response:
+        if g.principal is not None and not is_here(request.args.get("next", "")):
+            return redirect(gate.HOME)
         return login_page(app)
 
     @people.post("/login")
@@ -129,6 +138,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             return response
         except SignInRefusedError as error:
             return login_page(app, str(error), 403, name)
+        succeeded()
         return begin(app, person_id, "password", request.form.get("next", ""))
 
     @people.post("/login/passkey/options")
@@ -144,6 +154,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         ticket, answer, where = _answer()
         with passkeys_at_once, app.store.write() as session:
             person = passkeys.sign_in(session, here(app), ticket, answer, app.clock()).id
+        succeeded(2)  # its question was one too
         return _sent_on(begin(app, person, "passkey", where))
 
     @people.get("/invite/<secret>")
@@ -156,6 +167,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         with app.store.write() as session:
             _, person = invitations.open_one(session, secret, app.clock())
             session.expunge_all()
+        succeeded()
         return person
 
     def invitation_page(secret: str, person: Person, message: str = "", status: int = 200) -> Response:
@@ -188,6 +200,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         with app.store.write() as session:
             _, person = invitations.open_one(session, secret, app.clock())
             asked = passkeys.ask_new(session, here(app), person, app.clock())
+        succeeded()
         return {"ticket": asked.ticket, "options": asked.options}
 
     @people.post("/invite/<secret>/passkey")
@@ -200,6 +213,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             invitations.use(session, found, person, app.clock())
             records.end_all(session, person, app.clock())
             number = person.id
+        succeeded()
         return _sent_on(begin(app, number, "invitation", ""))
 
     @people.get("/enter/<secret>")
@@ -210,6 +224,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         with app.store.write() as session:
             _, person = invitations.open_one(session, secret, app.clock(), enters=True)
             number = person.id
+        succeeded()
         return begin(app, number, "link", "")
 
     @people.post("/logout")
@@ -246,6 +261,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
                 sessions.require_fresh(session, who.session, now)
             except SignInAgainError as error:
                 again = str(error)
+            person = session.get_one(Person, who.person_id)
             text = render_template(
                 "account.html",
                 message=message,
@@ -253,6 +269,10 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
                 sessions=sessions.listed(session, who.person_id, now),
                 tokens=tokens.listed(session, who.person_id, now),
                 keys=passkeys.listed(session, who.person_id),
+                has_password=person.password_hash is not None,
+                login=person.login,
+                changed=request.method == "GET" and request.args.get("changed") == "password",
+                shortest=passwords.SHORTEST,
                 again=again,
                 scope_words=SCOPE_WORDS,
                 now=now,
@@ -317,6 +337,17 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         except OnlyWayInError as error:
             return account_page(str(error), 409)
         return redirect(url_for("people.account"))
+
+    @people.post("/account/password")
+    def change_password() -> Response:
+        who, current, new = gate.principal(), request.form.get("current", ""), request.form.get("password", "")
+        try:
+            take()
+            passwords.change(app.store, who.person_id, current, new, besides=who.session, now=app.clock())
+        except (PasswordWeakError, PasswordWrongError, SignInClosedError) as error:
+            return account_page(str(error), status_of(error))
+        succeeded()
+        return redirect(url_for("people.account", changed="password"))
 
     return people
 

@@ -171,7 +171,7 @@ def blueprint(plan: CampusPlan) -> Blueprint:
 
     @pages.after_request
     def tag(response: Response) -> Response:
-        return tags.tagged(response, tags.PUBLIC)
+        return tags.of_a_public_page(response)
 
     def when(flow: PlanFlow) -> str:
         if flow.began_at is None or flow.ended_at is None:

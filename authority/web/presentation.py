@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from authority.api.campus import BuildingNow, Campus, EpochPast, MeterNow, last_cleared, last_minted
 from authority.language.reading import gettext, marked
 from authority.market.disclosure import LEAST_MEMBERS
+from authority.web import ranges
 from authority.web.figures import UNKNOWN, credits_per_kwh, kilowatt_hours, kilowatts, length
 
 __all__ = ["LEAST_MEMBERS", "cards", "chart", "last_cleared", "last_minted"]
@@ -62,7 +63,7 @@ def time_of_day(seconds: int, zone: ZoneInfo) -> str:
 def moment(seconds: int, now: int, zone: ZoneInfo) -> str:
     """A moment at the site: the time of day, with the date in front where it is not of the same day as now."""
     at, day = datetime.fromtimestamp(seconds, zone), datetime.fromtimestamp(now, zone).date()
-    return at.strftime("%H:%M:%S" if at.date() == day else "%Y-%m-%d %H:%M:%S")
+    return ranges.written(at, "%H:%M:%S" if at.date() == day else "%-d %b %Y, %H:%M:%S")
 
 
 def span(number: int, epoch_seconds: int, zone: ZoneInfo) -> str:

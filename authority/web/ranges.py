@@ -55,6 +55,11 @@ def marks(labels: Sequence[str], view: str) -> list[str]:
     return [labels[place] for place in (*places, len(labels) - 1)] if labels else []
 
 
+def on_day(day: date | str) -> str:
+    """A day as every page writes it; a text is one of ISO 8601."""
+    return written(date.fromisoformat(day) if isinstance(day, str) else day, "%-d %b %Y")
+
+
 def written(when: date, form: str) -> str:
     """A date or a moment by a format of strftime's, in the language in which is read."""
     return current().dates.written(when, form)

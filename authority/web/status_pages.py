@@ -114,7 +114,7 @@ def blueprint(board: Board, zone: ZoneInfo) -> Blueprint:
             behind=behind,
             lasted=lasted,
             tone=tone,
-            at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y %H:%M"),
+            at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y, %H:%M"),
             zone=zone.key,
         )
         return answers.page(text)

@@ -44,7 +44,7 @@ def blueprint(book: TariffBook) -> Blueprint:
     tariffs = Blueprint("tariff_pages", __name__, url_prefix="/op/tariffs")
 
     def at(seconds: int) -> str:
-        return ranges.written(local(seconds, book.zone), "%-d %b %Y %H:%M")
+        return ranges.written(local(seconds, book.zone), "%-d %b %Y, %H:%M")
 
     def typed(name: str, value: int | None) -> str:
         return amounts.written(value, decimals_of(name))

@@ -61,7 +61,7 @@ class Wording:
         return page(text, status)
 
     def _at(self, seconds: int) -> str:
-        return ranges.written(local(seconds, self.its.members.zone), "%-d %b %Y %H:%M")
+        return ranges.written(local(seconds, self.its.members.zone), "%-d %b %Y, %H:%M")
 
     def _day_name(self, day: str) -> str:
         return ranges.written(date.fromisoformat(day), "%-d %b %Y")

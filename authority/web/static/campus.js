@@ -27,7 +27,8 @@ function ago(seconds) {
   if (seconds < 2) return gettext("now");
   if (seconds < 120) return gettext("%(count)s s ago", {count: seconds});
   if (seconds < 7200) return gettext("%(count)s min ago", {count: Math.floor(seconds / 60)});
-  return gettext("%(count)s h ago", {count: Math.floor(seconds / 3600)});
+  if (seconds < 172800) return gettext("%(count)s h ago", {count: Math.floor(seconds / 3600)});
+  return gettext("%(count)s days ago", {count: Math.floor(seconds / 86400)});
 }
 
 function clock(seconds) {

@@ -1,7 +1,11 @@
 """Figures in words: exact, grouped, and a dash where nothing is known."""
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
+from authority.language import reading
 from authority.web import figures
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
@@ -49,7 +53,7 @@ def test_prices_are_exact(price, text):
 
 
 def test_ages_and_lengths():
-    assert [figures.ago(s) for s in (0, 1, 2, 119, 120, 7199, 7200)] == [
+    assert [figures.ago(s) for s in (0, 1, 2, 119, 120, 7199, 7200, 172_799, 172_800, 7_776_000)] == [
         "now",
         "now",
         "2 s ago",
@@ -57,6 +61,9 @@ def test_ages_and_lengths():
         "2 min ago",
         "119 min ago",
         "2 h ago",
+        "47 h ago",
+        "2 days ago",
+        "90 days ago",
     ]
     assert [figures.length(s) for s in (1, 20, 60, 900, 3600, 90)] == [
         "1 second",
@@ -75,3 +82,11 @@ def test_ages_and_lengths():
         "1.0 hours",
         "3.5 hours",
     ]
+
+
+def test_what_is_long_ago_has_its_day_at_the_site():
+    at, zone = int(datetime(2026, 8, 31, 20, tzinfo=UTC).timestamp()), ZoneInfo("Asia/Bangkok")
+    ages = [figures.since(at, at + days * 86_400, zone) for days in (0, 1, 2, 29, 30, 400)]
+    assert ages == ["now", "24 h ago", "2 days ago", "29 days ago", "1 Sep 2026", "1 Sep 2026"]
+    with reading.reading("th"):
+        assert figures.since(at, at + 30 * 86_400, zone) == "1 ก.ย. 2569"

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from every_leaf import every_leaf
@@ -15,6 +16,7 @@ from authority.app import App
 from authority.home.home import Home
 from authority.home.settings import AlertSettings, Settings, WebSettings
 from authority.people import invitations, passwords, sessions
+from authority.people.errors import SignInClosedError
 from authority.people.limits import AddressLimit
 from authority.people.roles import AUDITOR, AUTHORITY, DELEGATE, MEMBER, OPERATOR, ROLES, SCOPES, TREASURER
 from authority.store.billing import BillMail
@@ -291,6 +293,102 @@ def test_one_host_has_one_ipv6_network_and_no_more_tries_for_all_its_addresses(s
     assert client.get("/invite/x", environ_overrides=straight).status_code == 429
 
 
+def test_a_house_full_of_people_who_know_their_passwords_gets_in_behind_one_address(with_password):
+    """A lecture hall signs in, and looks at its invitations; who guesses meanwhile is stopped as ever."""
+    site, client = with_password, with_password.client()
+    with site.app.store.write() as session:
+        other = session.get_one(Person, site.people["other"].id)
+        secret = invitations.make(session, other, by="test", now=site.app.clock())
+    for number in range(80):
+        sent = {"X-Forwarded-For": "198.51.100.7"}
+        if number % 8:
+            assert client.get(f"/invite/{secret}", headers=sent).status_code == 200, number
+        else:
+            fields = {"login": "member@campus.example", "password": GOOD}
+            assert client.post("/login", data=fields, headers=sent).status_code == 303, number
+    wrong = [client.get(f"/invite/{number}", headers=sent).status_code for number in range(32)]
+    assert set(wrong[:29]) == {404}
+    assert wrong[-1] == 429
+    assert client.get(f"/invite/{secret}", headers=sent).status_code == 429
+
+
+def test_however_its_tries_end_an_address_has_an_end_of_them():
+    now = 0.0
+    limit = AddressLimit(2, 10.0, monotonic=lambda: now)
+    for _ in range(AddressLimit.MOST_AT_ONCE):
+        limit.take("a")
+        limit.succeeded("a")
+    with pytest.raises(SignInClosedError):
+        limit.take("a")
+    limit.take("b")
+    now = 1.0
+    limit.take("a")
+    limit.take("c")
+    limit.take("c")
+    with pytest.raises(SignInClosedError):
+        limit.take("c")
+
+
+def change(client, site, current, new, role=MEMBER):
+    return client.post("/account/password", data=site.form(role, current=current, password=new))
+
+
+def test_a_person_changes_its_password_and_is_signed_out_everywhere_else(with_password):
+    site, here, new = with_password, with_password.client(MEMBER), "another kettle over nine"
+    elsewhere = with_password.client()
+    log_in(elsewhere)
+    assert elsewhere.get("/me").status_code == 200
+    assert "Change the password" in here.get("/account").text
+    for current, given, status, words in (
+        ("wrong", new, 403, "That is not your current password: nothing was changed."),
+        (GOOD, "short", 400, "12 to 128 characters"),
+        (GOOD, GOOD, 400, "the password that you have"),
+    ):
+        answer = change(here, site, current, given)
+        assert (answer.status_code, words in answer.text) == (status, True), answer.text
+    assert elsewhere.get("/me").status_code == 200
+    done = change(here, site, GOOD, new)
+    assert (done.status_code, done.headers["Location"]) == (303, "/account?changed=password")
+    assert "Your password is changed." in here.get(done.headers["Location"]).text
+    assert here.get("/me").status_code == 200
+    assert elsewhere.get("/me").status_code == 303
+    assert log_in(site.client()).status_code == 403
+    assert log_in(site.client(), new).status_code == 303
+    with site.app.store.read() as session:
+        acts = session.scalars(select(Act).where(Act.kind == "password_changed")).all()
+        assert [(act.actor, act.data) for act in acts] == [
+            (site.people[MEMBER].pseudonym, {"person": site.people[MEMBER].pseudonym})
+        ]
+        assert new.encode() not in every_leaf(session)
+
+
+def test_an_open_browser_is_no_place_to_guess_at_a_password(with_password):
+    site, client = with_password, with_password.client(MEMBER)
+    for _ in range(passwords.FREE_TRIES + 1):
+        assert change(client, site, "wrong", "another kettle over nine").status_code == 403
+    assert change(client, site, GOOD, "another kettle over nine").status_code == 429
+    assert log_in(site.client()).status_code == 429, "it is the same lock"
+    assert "Change the password" not in site.client("other").get("/account").text, "who has none changes none"
+    assert change(site.client("other"), site, "", "another kettle over nine", "other").status_code == 403
+
+
+def test_a_password_that_an_invitation_set_meanwhile_is_not_overwritten(with_password, monkeypatch):
+    site, matches = with_password, passwords._matches
+    with site.app.store.read() as session:
+        encoded = session.get_one(Person, site.people[MEMBER].id).password_hash
+
+    def meanwhile(given, password):
+        right = matches(given, password)
+        with site.app.store.write() as session:
+            session.get_one(Person, site.people[MEMBER].id).password_hash = "x"
+        return right
+
+    monkeypatch.setattr(passwords, "_matches", meanwhile)
+    assert change(site.client(MEMBER), site, GOOD, "another kettle over nine").status_code == 403
+    with site.app.store.read() as session:
+        assert session.get_one(Person, site.people[MEMBER].id).password_hash == "x" != encoded
+
+
 def test_nobody_fills_the_log_by_changing_the_same_again_and_again(site):
     client, answers = site.client(MEMBER), []
     for number in range(gate.CHANGES_AT_ONCE + 20):
@@ -373,6 +471,50 @@ def test_a_form_without_its_token_or_with_anothers_changes_nothing(site):
         headers={"X-Form-Token": site.form(MEMBER)["form_token"]},
     )
     assert (made.status_code, made.json["sell_at"]) == (200, 200_000)
+
+
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ("http://localhost/op/held", "/op/held"),
+        ("http://localhost/op/members?role=member", "/op/members?role=member"),
+        ("http://localhost", "/"),
+        ("http://evil.example/op/held", "/home"),
+        ("http://localhost//evil.example/", "/home"),
+        ("http://localhost/logout", "/home"),  # nothing to be read there
+        ("http://localhost/nowhere", "/home"),
+        ("http://[", "/home"),
+        (None, "/home"),
+    ],
+)
+def test_who_sends_a_form_after_the_session_ended_is_told_so_and_finds_the_page_again(site, clock, referer, back):
+    clock.now += sessions.STAFF_IDLE_SECONDS
+    client, headers = site.client(OPERATOR), {} if referer is None else {"Referer": referer}
+    answer = client.post("/op/news", data=site.form(OPERATOR, title="x"), headers=headers)
+    assert answer.status_code == 303
+    asked = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert asked == {"next": [back], "lost": ["1"]}
+    page = client.get(answer.headers["Location"]).text
+    assert "Your session has ended, so what you just sent was not done." in page
+    assert f'name="next" value="{back}"' in page
+    assert "session has ended" not in client.get("/login?next=/op").text
+
+
+def test_a_form_that_is_too_old_is_a_page_to_people_and_a_problem_to_programs(site):
+    client, sent = site.client(MEMBER), {"act": "save", "form_token": "x"}
+    answer = client.post("/me/trading", data=sent, headers={"Referer": "http://localhost/me/trading?x=1"})
+    assert (answer.status_code, answer.mimetype) == (403, "text/html")
+    assert "Nothing was done" in answer.text
+    assert 'href="/me/trading?x=1"' in answer.text
+    assert "Your pages" in answer.text
+    foreign = {"Origin": "http://evil.example", "Referer": "http://evil.example/me/trading"}
+    answer = site.client().post("/login", data={"login": "x"}, headers=foreign)
+    assert (answer.status_code, answer.mimetype) == (403, "text/html")
+    assert "evil" not in answer.text
+    for url, headers in (("/me/trading", {"Accept": "application/json"}), ("/api/v1/me/tokens", {})):
+        answer = client.post(url, json=sent, headers=headers)
+        assert (answer.status_code, answer.mimetype) == (403, "application/problem+json"), url
+        assert answer.json["code"] == "foreign_request"
 
 
 def test_sessions_are_shown_and_ended_by_their_owner_alone(site):

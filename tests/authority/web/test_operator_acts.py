@@ -7,7 +7,7 @@ import re
 import pytest
 from enrolling_gateway import PLAN, GatewayHand, meter_map
 from every_leaf import every_leaf
-from people_site import build
+from people_site import build, sign_in
 from sqlalchemy import func, select
 
 from authority.collector import held
@@ -16,6 +16,7 @@ from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.enrolment import approvals, plan
 from authority.people.roles import AUDITOR, AUTHORITY, MEMBER, OPERATOR
+from authority.store.comparisons import BooksComparison
 from authority.store.enrolments import Approval, Claim
 from authority.store.log import Act
 from authority.store.metering import Frame, Gateway
@@ -382,3 +383,26 @@ def test_every_look_is_logged_by_pseudonym(held_site):
     read = [(act.actor, act.data["what"]) for act in acts(site.app, "data_read")]
     who = site.people[AUDITOR].pseudonym
     assert read == [(who, what) for what in ("waiting", "held readings", "enrolments", "meters", "people")]
+
+
+def test_what_waits_leads_where_its_reader_may_look(held_site, clock):
+    """A silent meter leads to that meter; what differs between books and chain to who sees it."""
+    site = held_site
+    clock.now += 3 * 3_600
+    with site.app.store.write() as session:
+        session.add(
+            BooksComparison(
+                started_at=clock.now, ended_at=clock.now, entries=1, figures=1, until_epoch=1, differences=2,
+                found={"problems": []},
+            )
+        )  # fmt: skip
+    for role in (OPERATOR, AUDITOR):
+        _, client, _ = sign_in(site.app, site.flask, role)
+        page = client.get("/op").text
+        rows = {code: row for row in page.split("<li>") for code in re.findall(r"<code>(\w+)</code><br>", row)}
+        where = {code: re.findall(r'<a href="([^"]*)"', row) for code, row in rows.items()}
+        assert where["meter_silent"] == ["/op/meters/gw-1/pv"], where
+        assert where["books_differ"] == ([] if role == OPERATOR else ["/audit"])
+        assert "auditors see it at Audit, treasurers at Treasury" in rows["books_differ"]
+        for (url,) in (each for each in where.values() if each):
+            assert client.get(url).status_code == 200, url
