@@ -53,6 +53,9 @@ class BuildingNow:
     )
     measured_at: int | None = described("The oldest of the measurements that these powers are made of.")
     stale_after_seconds: int = described("Older than this, the figures count as stale.")
+    late_seconds: int = described(
+        "How late its figures are told at least: of homes 900, as whole quarters of an hour; else 0."
+    )
     minted_wh: int | None = described("Energy tokens ever minted for the building's public members.")
     meters: tuple[MeterNow, ...] = described("The building's meters.")
 

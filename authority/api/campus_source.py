@@ -35,6 +35,9 @@ from edge_agent.wire.reading import RECORD_SIZE, Record
 LIVE_STALE_SECONDS = 45
 """Live power comes every ten seconds; older than this, a building's live figures are not shown as such."""
 SECONDS_AN_HOUR = 3600
+QUARTER_SECONDS = 900
+LATE_SECONDS = 900
+"""Of a dwelling whose member shows its figures only whole quarters of an hour are told, and so late."""
 METERS_AT_ONCE = 5_000
 """Meters in one statement: databases take no more than some 32,000 values in one."""
 
@@ -102,8 +105,14 @@ class StoreCampusSource:
             if not meters and session.scalar(select(Meter.id).limit(1)) is None:
                 raise CampusUnavailableError("No campus plan is loaded yet; load one with: authority enrol campus FILE")
             live = {row.meter_pk: row for row in session.scalars(select(LivePower))}
-            intervals = last_intervals(session, [meter.id for meter in meters])
-            minted = lifetime_minted(session)
+            buildings: dict[str, list[Meter]] = {}
+            for meter in meters:
+                buildings.setdefault(meter.user.building, []).append(meter)
+            homes = {name for name, its in buildings.items() if any(meter.user.dwelling for meter in its)}
+            until = told_until(now)
+            intervals = last_intervals(session, [meter.id for meter in meters if meter.user.building not in homes])
+            intervals |= last_intervals(session, [meter.id for name in homes for meter in buildings[name]], until)
+            minted, minted_late = lifetime_minted(session), lifetime_minted(session, until)
             past = past_epochs(session, number, history, seconds)
             checkpoint = session.scalars(
                 select(SettlementEpoch)
@@ -121,11 +130,11 @@ class StoreCampusSource:
             readings = session.scalar(select(func.count()).select_from(heard))
             expected = session.scalar(select(func.count()).where(Meter.state == METER_ACTIVE))
             public = public_members(session)
-            buildings: dict[str, list[Meter]] = {}
-            for meter in meters:
-                buildings.setdefault(meter.user.building, []).append(meter)
+            stale = 2 * seconds + settings.parameters.grace_seconds
             shown = tuple(
-                building_now(name, its, live, intervals, minted, now, 2 * seconds + settings.parameters.grace_seconds)
+                building_now(name, its, {}, intervals, minted_late, now, stale, LATE_SECONDS)
+                if name in homes
+                else building_now(name, its, live, intervals, minted, now, stale)
                 for name, its in buildings.items()
             )
         chain = self._chain.figures(number)
@@ -163,12 +172,22 @@ class StoreCampusSource:
         )
 
 
-def last_intervals(session: Session, meters: Sequence[int]) -> dict[int, IntervalPowers | None]:
+def told_until(now: int) -> int:
+    """The end of the last quarter of an hour of which a dwelling's figures may be told."""
+    return (now - LATE_SECONDS) // QUARTER_SECONDS * QUARTER_SECONDS
+
+
+def last_intervals(
+    session: Session, meters: Sequence[int], until: int | None = None
+) -> dict[int, IntervalPowers | None]:
     """Mean powers between each meter's last two frames; None before there are two that follow on each other.
 
+    Where until is given, of those alone that end a quarter of an hour, and by then: so no shorter time is told of.
     Two statements, and two rows a meter, whatever their number and their history.
     """
     its = select(Frame.log_index).where(Frame.meter_pk == Meter.id).order_by(Frame.log_index.desc()).limit(1)
+    if until is not None:
+        its = its.where(Frame.interval_end <= until, Frame.interval_end % QUARTER_SECONDS == 0)
     found: dict[int, IntervalPowers | None] = {}
     for start in range(0, len(meters), METERS_AT_ONCE):
         pair = select(Meter.id, its.scalar_subquery(), its.offset(1).scalar_subquery()).where(
@@ -199,16 +218,16 @@ def interval_powers(newer_frame: bytes, older_frame: bytes) -> IntervalPowers | 
     )
 
 
-def lifetime_minted(session: Session) -> Mapping[str, int]:
-    """Energy ever minted (Wh) for each public member, by wallet: what the newest span says, for totals never fall."""
-    newest = (
-        select(SettledSpan.lifetime_minted_wh)
-        .where(SettledSpan.wallet == User.wallet)
-        .order_by(SettledSpan.boundary.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    rows = session.execute(select(User.wallet, newest).where(User.public))
+def lifetime_minted(session: Session, until: int | None = None) -> Mapping[str, int]:
+    """Energy ever minted (Wh) for each public member, by wallet: what the newest span says, for totals never fall.
+
+    Where until is given, of the spans alone that end a quarter of an hour, and by then.
+    """
+    newest = select(SettledSpan.lifetime_minted_wh).where(SettledSpan.wallet == User.wallet)
+    if until is not None:
+        newest = newest.where(SettledSpan.boundary <= until, SettledSpan.boundary % QUARTER_SECONDS == 0)
+    last = newest.order_by(SettledSpan.boundary.desc()).limit(1).scalar_subquery()
+    rows = session.execute(select(User.wallet, last).where(User.public))
     return {wallet: int(wh) for wallet, wh in rows if wh is not None}
 
 
@@ -252,8 +271,14 @@ def building_now(
     minted: Mapping[str, int],
     now: int,
     interval_stale_seconds: int,
+    late_seconds: int = 0,
 ) -> BuildingNow:
-    """One building out of its meters: live where every settling meter is, else by the last signed interval."""
+    """One building out of its meters: live where every settling meter is, else by the last signed interval.
+
+    late_seconds is how late the intervals are told that are handed in.
+    """
+    if late_seconds:
+        interval_stale_seconds += late_seconds + QUARTER_SECONDS
     settling = [meter for meter in meters if meter.role != "submeter"]
     powers = _live_powers(settling, live, now) or _interval_powers(settling, intervals)
     wallets = {meter.user.wallet for meter in meters}
@@ -266,6 +291,7 @@ def building_now(
         basis=powers.basis if powers else "none",
         measured_at=powers.at if powers else None,
         stale_after_seconds=LIVE_STALE_SECONDS if powers and powers.basis == "live" else interval_stale_seconds,
+        late_seconds=late_seconds,
         minted_wh=sum(minted[wallet] for wallet in wallets) if wallets <= minted.keys() else None,
         meters=tuple(_meter_now(meter, live.get(meter.id), intervals[meter.id]) for meter in meters),
     )

@@ -60,7 +60,7 @@ def meters(app):
     with app.store.write() as session:
         session.add(Installation(n=1, building="all", kind="all", nameplate_w=1, storage_wh=0, since=0))
         for number, (building, its) in enumerate(METERS.items()):
-            user = User(name=building, building=building, public=True, wallet=f"wallet{number}")
+            user = User(name=building, building=building, public=True, dwelling=False, wallet=f"wallet{number}")
             gateway = Gateway(name=f"gateway{number}")
             session.add_all([user, gateway])
             for name, role, source in its:
@@ -284,3 +284,35 @@ def test_members_who_are_not_public_are_not_shown(app, meters):
     with app.store.write() as session:
         session.query(User).filter(User.name == "Dormitory A").one().public = False
     assert [b.name for b in view(app).buildings] == ["Dormitory B", "Faculty Housing", "Research Labs"]
+
+
+def test_a_home_that_is_public_shows_no_live_power_and_settled_quarters_of_an_hour_late(app, meters):
+    with app.store.write() as session:
+        session.query(User).filter(User.name == "Research Labs").one().dwelling = True
+        quarter = (NOW - 900) // 900 * 900
+        for boundary, minted in ((quarter - 20, 10), (quarter, 20), (quarter + 20, 30), (quarter + 900, 40)):
+            session.add(
+                SettledSpan(
+                    wallet="wallet3", boundary=boundary, minted_wh=1, withdrawal_wh=0, lifetime_minted_wh=minted,
+                    lifetime_withdrawal_wh=0,
+                )
+            )  # fmt: skip
+    for sequence, (end, wh) in enumerate(
+        ((quarter - 900, 1_000), (quarter - 20, 1_800), (quarter, 2_000), (quarter + 20, 9_000)), 1
+    ):
+        read(app, meters, "Research Labs", "load", sequence, end, consumption=wh)
+    for name in ("load", "hpc"):
+        hear(app, meters, "Research Labs", name, 166_300)
+    home = building(view(app), "Research Labs")
+    assert (home.basis, home.measured_at, home.consumption_w) == ("interval", quarter, 4_000)
+    assert home.measured_at <= NOW - 900
+    assert (home.late_seconds, home.minted_wh) == (900, 20)
+    assert [(meter.power_w, meter.power_at) for meter in home.meters] == [(None, None)] * 2
+    assert "166300" not in str(view(app).as_json())
+
+
+def test_who_is_declared_to_be_nothing_counts_as_a_home(app, meters):
+    with app.store.write() as session:
+        session.add(User(name="Flat 7", building="Block C", public=True, wallet="wallet7"))
+        session.flush()
+        assert session.query(User).filter(User.name == "Flat 7").one().dwelling is True
