@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
@@ -24,6 +25,10 @@ from authority.api.campus import (
     Service,
 )
 from authority.app import App
+from authority.chain.accounts import EpochBook, Order
+from authority.log import log
+from authority.market.book_leaf import book_of_leaf
+from authority.market.disclosure import LEAST_MEMBERS, may_tell
 from authority.market.open_book import OpenBook
 from authority.settlement.market_sums import public_members
 from authority.settlement.snapshot import OrderView
@@ -38,6 +43,7 @@ SECONDS_AN_HOUR = 3600
 QUARTER_SECONDS = 900
 LATE_SECONDS = 900
 """Of a dwelling whose member shows its figures only whole quarters of an hour are told, and so late."""
+UNSETTLED = ("collecting", "submitted")
 METERS_AT_ONCE = 5_000
 """Meters in one statement: databases take no more than some 32,000 values in one."""
 
@@ -61,6 +67,12 @@ class ChainFigures:
     read_at: int | None
     energy: EnergyTokens | None
     book: Book | None
+
+
+Groups = tuple[bool, bool]
+"""Of a member: whether it is public, and whether it is a dwelling."""
+Ordered = dict[int, tuple[frozenset[int], frozenset[int]]]
+"""Who bid and who asked in a final book, by its leaf."""
 
 
 class ChainReader(Protocol):
@@ -88,6 +100,7 @@ class StoreCampusSource:
     def __init__(self, app: App, chain: ChainReader) -> None:
         self._app, self._chain = app, chain
         self._running = OpenBook(app.store)
+        self._ordered: Ordered = {}
 
     def now(self, history: int) -> Campus:
         """The campus now; CampusUnavailableError before there is a plan. Members that are not public are not shown."""
@@ -113,7 +126,9 @@ class StoreCampusSource:
             intervals = last_intervals(session, [meter.id for meter in meters if meter.user.building not in homes])
             intervals |= last_intervals(session, [meter.id for name in homes for meter in buildings[name]], until)
             minted, minted_late = lifetime_minted(session), lifetime_minted(session, until)
-            past = past_epochs(session, number, history, seconds)
+            public = public_members(session)
+            past = past_epochs(session, number, history, seconds, public, self._ordered)
+            may_tell_tokens = enough_minted(session)
             checkpoint = session.scalars(
                 select(SettlementEpoch)
                 .where(
@@ -129,7 +144,6 @@ class StoreCampusSource:
             heard = select(Frame.meter_pk).where(Frame.interval_end == number * seconds).distinct().subquery()
             readings = session.scalar(select(func.count()).select_from(heard))
             expected = session.scalar(select(func.count()).where(Meter.state == METER_ACTIVE))
-            public = public_members(session)
             stale = 2 * seconds + settings.parameters.grace_seconds
             shown = tuple(
                 building_now(name, its, {}, intervals, minted_late, now, stale, LATE_SECONDS)
@@ -152,13 +166,13 @@ class StoreCampusSource:
                 ends_at=(number + 1) * seconds,
                 readings=readings or 0,
                 readings_expected=expected or 0,
-                bids=book.bids if book else None,
-                asks=book.asks if book else None,
+                bids=None if told is None else sum(order.is_bid for order in told[1]),
+                asks=None if told is None else sum(not order.is_bid for order in told[1]),
                 bid_wh=None if told is None else sum(order.quantity for order in told[1] if order.is_bid),
                 ask_wh=None if told is None else sum(order.quantity for order in told[1] if not order.is_bid),
             ),
             buildings=shown,
-            energy=chain.energy,
+            energy=chain.energy if chain.energy is None or may_tell_tokens else untold(chain.energy),
             history=past,
             service=Service(
                 transport=cast(Literal["mqtt", "https"] | None, transport),
@@ -231,8 +245,60 @@ def lifetime_minted(session: Session, until: int | None = None) -> Mapping[str, 
     return {wallet: int(wh) for wallet, wh in rows if wh is not None}
 
 
-def past_epochs(session: Session, current: int, count: int, seconds: int) -> tuple[EpochPast, ...]:
-    """The newest `count` epochs before the current one that settlement knows, oldest first."""
+def enough(members: Iterable[Groups]) -> bool:
+    """Whether a sum over these members may be told, beside what public accounts show of themselves.
+
+    A public dwelling shows its part as well, but later: it counts with those who keep to themselves, and not for them.
+    """
+    its = list(members)
+    private = sum(not public for public, _ in its)
+    late = sum(public and dwelling for public, dwelling in its)
+    return all(each == 0 or each >= LEAST_MEMBERS for each in (private, private + late))
+
+
+def enough_minted(session: Session) -> bool:
+    """Whether what was ever minted is of enough members: no look at all of them takes more than a few rows each."""
+    newest = (
+        select(SettledSpan.lifetime_minted_wh)
+        .where(SettledSpan.wallet == User.wallet)
+        .order_by(SettledSpan.boundary.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    its = select(User.public, User.dwelling).where(newest > 0)
+    found = [
+        *session.execute(its.where(~User.public).limit(LEAST_MEMBERS)),
+        *session.execute(its.where(User.public, User.dwelling).limit(LEAST_MEMBERS)),
+    ]
+    return enough((public, dwelling) for public, dwelling in found)
+
+
+def untold(energy: EnergyTokens) -> EnergyTokens:
+    """The verdict without the amounts."""
+    return dataclasses.replace(energy, minted_wh=None, held_wh=None, escrow_wh=None, retired_wh=None)
+
+
+def _who_ordered(session: Session, row: SettlementEpoch, kept: Ordered) -> tuple[frozenset[int], frozenset[int]] | None:
+    """Who bid and who asked in a final book; None before it is final."""
+    index = row.book_log_index
+    if index is None:
+        return None
+    if index not in kept:
+        data = book_of_leaf(log.leaf(session, index))
+        head = EpochBook.from_account(data)
+        orders = Order.array(data, EpochBook.size(), head.bid_count + head.ask_count)
+        members = [order.member for order in orders]
+        kept[index] = frozenset(members[: head.bid_count]), frozenset(members[head.bid_count :])
+    return kept[index]
+
+
+def past_epochs(
+    session: Session, current: int, count: int, seconds: int, public: Collection[int], ordered: Ordered
+) -> tuple[EpochPast, ...]:
+    """The newest `count` epochs before the current one that settlement knows, oldest first.
+
+    ordered keeps who ordered in final books, by their leaves; those of earlier epochs are dropped.
+    """
     rows = session.scalars(
         select(SettlementEpoch)
         .where(SettlementEpoch.epoch < current)
@@ -248,14 +314,31 @@ def past_epochs(session: Session, current: int, count: int, seconds: int) -> tup
             .group_by(SettledSpan.boundary)
         )
     }
+    its: dict[int, list[Groups]] = defaultdict(list)
+    parts = (
+        select(SettledSpan.boundary, User.public, User.dwelling)
+        .join(User, User.wallet == SettledSpan.wallet)
+        .where(SettledSpan.boundary.in_(boundaries), SettledSpan.minted_wh > 0)
+    )
+    for boundary, is_public, dwelling in session.execute(parts):
+        its[boundary].append((is_public, dwelling))
+    who = {row.epoch: _who_ordered(session, row, ordered) for row in rows}
+    for index in ordered.keys() - {row.book_log_index for row in rows}:
+        del ordered[index]
+
+    def orders(row: SettlementEpoch) -> int | None:
+        sides = who[row.epoch]
+        told = not row.bids + row.asks if sides is None else all(may_tell(side, public) for side in sides)
+        return row.bids + row.asks if told else None
+
     return tuple(
         EpochPast(
             number=row.epoch,
             ends_at=boundary,
             state=cast(EPOCH_STATES, row.state),
             readings_on_chain=row.readings_on_chain,
-            minted_wh=minted.get(boundary, 0),
-            orders=row.bids + row.asks,
+            minted_wh=minted.get(boundary, 0) if row.state not in UNSETTLED and enough(its[boundary]) else None,
+            orders=orders(row),
             traded_wh=row.traded_wh if row.publishable or not row.traded_wh else None,
             clearing_price_micro_credits_per_kwh=row.clearing_price if row.publishable else None,
         )

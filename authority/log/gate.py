@@ -99,8 +99,8 @@ FORMS: Mapping[str, Form] = {
     ),
     **dict.fromkeys(
         (
-            "address", "authority", "delegate", "from", "meter", "next", "operator", "pending", "program_id",
-            "pseudonym", "wallet",
+            "address", "authority", "delegate", "from", "meter", "next", "operator", "pending",
+            "wallet",
         ),
         _either(_is_key, _person),
     ),
@@ -132,6 +132,7 @@ FORMS: Mapping[str, Form] = {
     "outcome": _words("settled", "corrected"),
     "paused": _words("registration", "readings", "settlement", "orders", "clearing", "credit", "retirement"),
     "person": _person,
+    "pseudonym": _either(_is_key, _person, _GATEWAY.fullmatch, _ACTOR.fullmatch),
     "program": _words(*_PROGRAMS),
     REASON: _words("", "consumption", "feed_in", "energy", "price", "missing", "not_mine", "other"),
     "role": _words(*_METER_ROLES, *_PEOPLES_ROLES),
@@ -246,7 +247,7 @@ _names = table_of(LogName)
 
 def pseudonym(session: Session, kind: str, name: str, random: Random = os.urandom) -> str:
     """What the log calls somebody or something, made where it has none yet; call it under the log's lock."""
-    known = session.scalar(select(_names.c.pseudonym).where(_names.c.kind == kind, _names.c.name == name))
+    known: str | None = session.scalar(select(_names.c.pseudonym).where(_names.c.kind == kind, _names.c.name == name))
     if known is not None:
         return known
     made = f"{kind}-{random(PSEUDONYM_BYTES).hex()}"

@@ -17,7 +17,6 @@ from authority.home.settings import ParameterSettings
 from authority.log import gate, log
 from authority.log.gate import FORMS, WITHIN, NamesPossiblyError
 from authority.log.nameless import NamesSomebodyError
-from authority.market.hand_orders import SIDES
 from authority.market.transfers import ACTS, ASSETS
 from authority.operations.desk import STATUS_WORDS
 from authority.operations.news import AUDIENCES
@@ -64,7 +63,7 @@ def test_the_words_of_the_service_pass(app: App) -> None:
             *webhooks.EVENTS, *(each["name"] for name in PROGRAMS for each in idl_of(name)["events"]),
         ),
         "kind": dangerous.KINDS, "outcome": STATES[2:], "paused": ACTIVITIES, "reason": REASONS,
-        "role": (*roles.ROLES, *METER_ROLES), "scopes": roles.SCOPES, "side": SIDES, "source": SOURCES,
+        "role": (*roles.ROLES, *METER_ROLES), "scopes": roles.SCOPES, "side": ("bid", "ask"), "source": SOURCES,
         "status": STATUS_WORDS.values(),
     }  # fmt: skip
     for field, its in words.items():
