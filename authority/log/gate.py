@@ -38,6 +38,17 @@ SERVICES = frozenset({"authority", "collector", "demo", "operator", "settlement"
 ON_BILLS = frozenset({"bill_corrected", "consumption_estimated", "estimate_withdrawn"})
 """Acts whose reasons are printed on bills."""
 
+OWN_REASONS = (
+    "a simulated exchange",
+    "a simulated move",
+    "asked for by the member",
+    "credits above the limit",
+    "the chain has it: its release was lost, and is logged again",
+    "the meter is on the chain now",
+    "the meter was reset",
+)
+"""What the service itself says, and nobody types."""
+
 _ACTOR = re.compile(r"(?:person|operator)-[0-9a-f]{1,16}")
 _HEX = re.compile(r"(?:[0-9a-f]{2}){8,64}")
 _KEY = re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")
@@ -45,7 +56,7 @@ _SIGNATURE = re.compile(r"[1-9A-HJ-NP-Za-km-z]{64,88}")
 _PERSON = re.compile(r"person-[0-9a-f]{1,16}")
 _GATEWAY = re.compile(r"gateway-[0-9a-f]{16}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_PAGE = re.compile(r"[a-z]+(?: [a-z]+){0,6}")
+_PAGE = re.compile(r"[a-z]+(?:[ _-][a-z]+){0,6}")
 _COSIGNATURE = re.compile(r"— \S+ [A-Za-z0-9+/]+={0,2}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -134,7 +145,7 @@ FORMS: Mapping[str, Form] = {
     "person": _person,
     "pseudonym": _either(_is_key, _person, _GATEWAY.fullmatch, _ACTOR.fullmatch),
     "program": _words(*_PROGRAMS),
-    REASON: _words("", "consumption", "feed_in", "energy", "price", "missing", "not_mine", "other"),
+    REASON: _words("", "consumption", "feed_in", "energy", "price", "missing", "not_mine", "other", *OWN_REASONS),
     "role": _words(*_METER_ROLES, *_PEOPLES_ROLES),
     "scopes": _words(
         "energy:read", "money:read", "trading:write", "money:write", "operations:read", "audit:run"
@@ -148,7 +159,8 @@ FORMS: Mapping[str, Form] = {
     "via": _words("page", "command", "link", "oidc", "password", "passkey", "invitation"),
     "what": _PAGE.fullmatch,
 }  # fmt: skip
-"""What text each field of an act may have. `what` is a page's own word, or the dictionary of what was proposed."""
+"""What text each field of an act may have. `what` is a page's own word, which its code has (the
+vocabulary of all pages is theirs), or the table of what was proposed."""
 
 WITHIN = frozenset(
     {

@@ -40,7 +40,7 @@ def idl_of(program: str) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_field_takes_a_name(app: App, name: str) -> None:
     for field in (*FORMS, "anything"):
-        if field == "what" and name == "dora":
+        if field == "what" and name in ("dora", "dormitory_a"):
             continue  # a page's own word, which no person writes
         if field == gate.REASON:
             continue
