@@ -67,6 +67,7 @@ def _words(*words: str) -> Form:
     return frozenset(words).__contains__
 
 
+@lru_cache(maxsize=4_096)
 def _is_key(text: str) -> bool:
     if not _KEY.fullmatch(text):
         return False
