@@ -53,6 +53,9 @@ class BuildingNow:
     )
     measured_at: int | None = described("The oldest of the measurements that these powers are made of.")
     stale_after_seconds: int = described("Older than this, the figures count as stale.")
+    late_seconds: int = described(
+        "How late its figures are told at least: of homes 900, as whole quarters of an hour; else 0."
+    )
     minted_wh: int | None = described("Energy tokens ever minted for the building's public members.")
     meters: tuple[MeterNow, ...] = described("The building's meters.")
 
@@ -66,7 +69,9 @@ class EpochNow:
     ends_at: int = described("Its end; the meters' registers are read here and the book is cleared.")
     readings: int = described("Signed readings of the interval that ended when this epoch began, received so far.")
     readings_expected: int = described("Active meters.")
-    bids: int | None = described("Bids in the open book; null while the book is not open.")
+    bids: int | None = described(
+        "Bids in the open book, as far as it may be told; null while it is not open, or of too few members."
+    )
     asks: int | None = described("Asks in the open book.")
     bid_wh: int | None = described("Energy asked for; null where too few members are in the book, see /market.")
     ask_wh: int | None = described("Energy on offer; null where too few members are in the book.")
@@ -82,8 +87,10 @@ class EpochPast:
     readings_on_chain: int = described(
         "Readings of the interval that ended with this epoch, accepted by the oracle program."
     )
-    minted_wh: int = described("Energy tokens minted for the energy metered in it.")
-    orders: int = described("Orders that its book held.")
+    minted_wh: int | None = described(
+        "Energy tokens minted for the energy metered in it; null where too few members were, or it is not settled yet."
+    )
+    orders: int | None = described("Orders that its book held; null where too few members ordered, or it is not final.")
     traded_wh: int | None = described(
         "Energy that changed hands in its book; null where too few members traded, or its book is not final yet."
     )
@@ -96,10 +103,10 @@ class EpochPast:
 class EnergyTokens:
     """Where all energy tokens are. minted = held + escrow + retired, or something is wrong."""
 
-    minted_wh: int = described("Ever minted.")
-    held_wh: int = described("In members' token accounts.")
-    escrow_wh: int = described("In the market: in members' seats there, and behind open asks.")
-    retired_wh: int = described("Ever minted less the supply.")
+    minted_wh: int | None = described("Ever minted; all four are null while that is of too few members.")
+    held_wh: int | None = described("In members' token accounts.")
+    escrow_wh: int | None = described("In the market: in members' seats there, and behind open asks.")
+    retired_wh: int | None = described("Ever minted less the supply.")
     conserved: bool = described("Whether minted = held + escrow + retired, counted on the chain.")
 
 
@@ -157,7 +164,8 @@ class CampusUnavailableError(AuthorityError):
 
 def last_minted(campus: Campus) -> EpochPast | None:
     """The newest past epoch whose surplus has been settled, so that its minted figure is final for members in time."""
-    return next((e for e in reversed(campus.history) if e.state not in ("collecting", "submitted")), None)
+    settled = (e for e in reversed(campus.history) if e.state not in ("collecting", "submitted"))
+    return next((e for e in settled if e.minted_wh is not None), None)
 
 
 def last_cleared(campus: Campus) -> EpochPast | None:

@@ -1,6 +1,7 @@
 """The buildings on the campus grid: what flowed between each and the grid in the last interval that was measured.
 
-Only signed readings; a building of which none is known lately has no figures. Buildings whose members keep to
+Only signed readings; a building of which none is known lately has no figures, and a public dwelling's are of a quarter
+of an hour at least and told 15 minutes late. Buildings whose members keep to
 themselves are one sum, of at least LEAST_MEMBERS of them, an epoch later. Energies are Wh, times Unix seconds, places
 per cent from the left and the top.
 """
@@ -9,17 +10,21 @@ per cent from the left and the top.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authority.api import tags
 from authority.api.campus import described
+from authority.api.campus_source import LATE_SECONDS, QUARTER_SECONDS
 from authority.api.schemas import schema_of
 from authority.app import App
 from authority.market.disclosure import LEAST_MEMBERS
@@ -98,6 +103,13 @@ def _last(found: Metered, seconds: int) -> PlanFlow:
     return _flow(ended, sum(its.values(), Flow()), seconds)
 
 
+def _late(session: Session, now: int, seconds: int, users: Sequence[int]) -> PlanFlow:
+    """Of a dwelling: no interval shorter than a quarter of an hour, and none that ended less than that ago."""
+    step = seconds if seconds >= QUARTER_SECONDS else math.lcm(seconds, QUARTER_SECONDS)
+    end = (now - LATE_SECONDS) // step * step
+    return _last(metered(session, end - INTERVALS * step, end, step, users), step)
+
+
 class CampusPlan:
     """The query layer over an opened authority. Read at most every KEPT_SECONDS, the others once an epoch."""
 
@@ -126,15 +138,24 @@ class CampusPlan:
         begin = end - INTERVALS * seconds
         with self._app.store.read() as session:
             buildings: dict[str, list[int]] = defaultdict(list)
-            public = select(User.id, User.building).where(User.public, User.left_at.is_(None)).order_by(User.id)
-            for user, building in session.execute(public):
+            homes: set[str] = set()
+            public = (
+                select(User.id, User.building, User.dwelling)
+                .where(User.public, User.left_at.is_(None))
+                .order_by(User.id)
+            )
+            for user, building, dwelling in session.execute(public):
                 buildings[building].append(user)
+                if dwelling:
+                    homes.add(building)
             shown = tuple(
                 PlanBuilding(
                     name=name,
                     across=places[name][0] if name in places else None,
                     down=places[name][1] if name in places else None,
-                    flow=_last(metered(session, begin, end, seconds, users), seconds),
+                    flow=_late(session, now, seconds, users)
+                    if name in homes
+                    else _last(metered(session, begin, end, seconds, users), seconds),
                 )
                 for name, users in buildings.items()
             )

@@ -158,6 +158,7 @@ class BuildingNow:
     basis: live: from the meters' live power; interval: the mean of the last signed interval; none: nothing heard yet.
     measured_at: The oldest of the measurements that these powers are made of.
     stale_after_seconds: Older than this, the figures count as stale.
+    late_seconds: How late its figures are told at least: of homes 900, as whole quarters of an hour; else 0.
     minted_wh: Energy tokens ever minted for the building's public members.
     meters: The building's meters.
     """
@@ -169,6 +170,7 @@ class BuildingNow:
     basis: Literal["live", "interval", "none"]
     measured_at: int | None
     stale_after_seconds: int
+    late_seconds: int
     minted_wh: int | None
     meters: tuple[MeterNow, ...]
 
@@ -473,17 +475,17 @@ class EnergyStep:
 class EnergyTokens:
     """Where all energy tokens are. minted = held + escrow + retired, or something is wrong.
 
-    minted_wh: Ever minted.
+    minted_wh: Ever minted; all four are null while that is of too few members.
     held_wh: In members' token accounts.
     escrow_wh: In the market: in members' seats there, and behind open asks.
     retired_wh: Ever minted less the supply.
     conserved: Whether minted = held + escrow + retired, counted on the chain.
     """
 
-    minted_wh: int
-    held_wh: int
-    escrow_wh: int
-    retired_wh: int
+    minted_wh: int | None
+    held_wh: int | None
+    escrow_wh: int | None
+    retired_wh: int | None
     conserved: bool
 
 
@@ -496,7 +498,7 @@ class EpochNow:
     ends_at: Its end; the meters' registers are read here and the book is cleared.
     readings: Signed readings of the interval that ended when this epoch began, received so far.
     readings_expected: Active meters.
-    bids: Bids in the open book; null while the book is not open.
+    bids: Bids in the open book, as far as it may be told; null while it is not open, or of too few members.
     asks: Asks in the open book.
     bid_wh: Energy asked for; null where too few members are in the book, see /market.
     ask_wh: Energy on offer; null where too few members are in the book.
@@ -521,8 +523,9 @@ class EpochPast:
     ends_at: Its end.
     state: How far its settlement has come.
     readings_on_chain: Readings of the interval that ended with this epoch, accepted by the oracle program.
-    minted_wh: Energy tokens minted for the energy metered in it.
-    orders: Orders that its book held.
+    minted_wh: Energy tokens minted for the energy metered in it; null where too few members were, or it is not settled
+        yet.
+    orders: Orders that its book held; null where too few members ordered, or it is not final.
     traded_wh: Energy that changed hands in its book; null where too few members traded, or its book is not final yet.
     clearing_price_micro_credits_per_kwh: Its uniform price; null where nothing traded, or traded_wh is null.
     """
@@ -531,8 +534,8 @@ class EpochPast:
     ends_at: int
     state: Literal["collecting", "submitted", "minted", "clearing", "settled", "checkpointed"]
     readings_on_chain: int
-    minted_wh: int
-    orders: int
+    minted_wh: int | None
+    orders: int | None
     traded_wh: int | None
     clearing_price_micro_credits_per_kwh: int | None
 

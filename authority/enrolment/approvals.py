@@ -19,7 +19,7 @@ from authority.chain.client import ChainClient
 from authority.enrolment import closing, requests
 from authority.enrolment.registration import Registered, Registration
 from authority.errors import AuthorityError
-from authority.log import log
+from authority.log import gate, log
 from authority.refusals import ConflictError
 from authority.rounds import rounds
 from authority.store.enrolments import ENROLMENT_APPROVED, ENROLMENT_PENDING, Approval, Enrolment
@@ -65,7 +65,7 @@ def ask(session: Session, enrolment: Enrolment, seen: bytes, *, actor: str, now:
     asked = Approval(enrolment_id=enrolment.id, seen=seen, asked_at=now, asked_by=actor)
     asked.ended_at = asked.certified_at = asked.on_chain_at = asked.problem = None
     session.merge(asked)
-    data = {"enrolment": enrolment.id, "gateway": enrolment.gateway_name, "seen": seen.hex()}
+    data = {"enrolment": enrolment.id, "gateway": gate.gateway_of(session, enrolment.gateway_name), "seen": seen.hex()}
     log.record_act(session, "approval_asked", actor, now, data)
 
 
@@ -81,7 +81,7 @@ def take_back(session: Session, enrolment: Enrolment, *, actor: str, now: int) -
             "--reason WHY"
         )
     asked.ended_at = now
-    data = {"enrolment": enrolment.id, "gateway": enrolment.gateway_name}
+    data = {"enrolment": enrolment.id, "gateway": gate.gateway_of(session, enrolment.gateway_name)}
     log.record_act(session, "approval_taken_back", actor, now, data)
 
 

@@ -1,6 +1,6 @@
 """The campus plan: a TOML file of users, installations and the meters that are expected at each gateway.
 
-    [[user]]          name, building, public (default false)
+    [[user]]          name, building, public (default false), dwelling (default true)
     [[installation]]  n, building, kind, nameplate_w, storage_wh (default 0), since (a date)
     [[meter]]         name, gateway, serial, role, source (default "none"), user, installation
 
@@ -66,6 +66,7 @@ class PlannedUser:
     name: str
     building: str
     public: bool
+    dwelling: bool
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,10 @@ def _member(value: object) -> bool:
     return _text(64)(value) and isinstance(value, str) and not typed.line(value).startswith(FORMER_MEMBER)
 
 
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
 def _day(value: object) -> bool:
     return isinstance(value, date) and not isinstance(value, datetime)
 
@@ -134,7 +139,8 @@ _FIELDS: Mapping[str, Mapping[str, tuple[_Check, str, object]]] = {
     "user": {
         "name": (_member, f"1 to 64 characters, and not begin with {FORMER_MEMBER!r}", None),
         "building": (_building, "1 to 32 bytes of text", None),
-        "public": (lambda value: isinstance(value, bool), "true or false", False),
+        "public": (_is_bool, "true or false", False),
+        "dwelling": (_is_bool, "true or false", True),
     },
     "installation": {
         "n": (_whole(0, 0xFFFF_FFFF), "a whole number from 0", None),
@@ -270,9 +276,9 @@ def apply(session: Session, plan: Plan, home: Home, *, actor: str, now: int, ran
             wallet, sealed = wallets.make(home.wallet_key, random)
             kept = User(name=user.name, wallet=wallet, sealed_key=sealed)
             session.add(kept)
-        elif (kept.building, kept.public) != (user.building, user.public):
+        elif (kept.building, kept.public, kept.dwelling) != (user.building, user.public, user.dwelling):
             corrected += 1
-        kept.building, kept.public = user.building, user.public
+        kept.building, kept.public, kept.dwelling = user.building, user.public, user.dwelling
     for installation in plan.installations:
         row = session.get(Installation, installation.n)
         values = {

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from authority.home import certificates
 from authority.home.certificates import CertificateError
 from authority.home.home import Home
-from authority.log import log
+from authority.log import gate, log
 from authority.refusals import MalformedError
 from authority.store.enrolments import CertificateRenewal
 from authority.store.metering import GATEWAY_ENROLLED, Gateway
@@ -78,7 +78,10 @@ def issue_waiting(session: Session, home: Home, now: int) -> list[str]:
         )
         renewal.certificate = certificates.certificate_to_pem(made).decode()
         renewal.certificate_hash = certificates.certificate_hash(made)
-        data = {"certificate": renewal.certificate_hash.hex(), "gateway": renewal.gateway_name}
+        data = {
+            "certificate": renewal.certificate_hash.hex(),
+            "gateway": gate.gateway_of(session, renewal.gateway_name),
+        }
         log.record_act(session, RENEWED_ACT, ACTOR, now, data)
         names.append(renewal.gateway_name)
     return names

@@ -19,7 +19,7 @@ from authority.enrolment import exchanges, meter_sets
 from authority.home import certificates
 from authority.home.certificates import CertificateError
 from authority.home.home import Home
-from authority.log import log
+from authority.log import gate, log
 from authority.log.nameless import require_nameless
 from authority.refusals import ConflictError, MalformedError, NotFoundError, UnauthorisedError
 from authority.store import enrolments, metering
@@ -62,7 +62,8 @@ def claim(session: Session, home: Home, gateway: str, *, actor: str, now: int, r
             expires_at=now + CLAIM_SECONDS,
         )
     )
-    log.record_act(session, "claim_issued", actor, now, {"gateway": gateway})
+    log.lock(session)
+    log.record_act(session, "claim_issued", actor, now, {"gateway": gate.gateway_of(session, gateway, random)})
     return code.code
 
 
@@ -399,7 +400,7 @@ def approve(
     data = {
         "certificate": gateway.certificate_hash.hex(),
         "enrolment": enrolment.id,
-        "gateway": gateway.name,
+        "gateway": gate.gateway_of(session, gateway.name),
         "meters": meters,
     }
     log.record_act(session, "gateway_approved", actor, now, data)
@@ -447,7 +448,7 @@ def reject(session: Session, enrolment: Enrolment, *, actor: str, reason: str, n
         "enrolment_rejected",
         actor,
         now,
-        {"enrolment": enrolment.id, "gateway": enrolment.gateway_name, "reason": reason},
+        {"enrolment": enrolment.id, "gateway": gate.gateway_of(session, enrolment.gateway_name), "reason": reason},
     )
 
 
@@ -471,7 +472,7 @@ def revoke(session: Session, gateway_name: str, *, actor: str, reason: str, now:
             suspended.append(meter.meter_id.hex())
     data = {
         "certificate": None if gateway.certificate_hash is None else gateway.certificate_hash.hex(),
-        "gateway": gateway_name,
+        "gateway": gate.gateway_of(session, gateway_name),
         "meters": suspended,
         "reason": reason,
     }
@@ -493,7 +494,7 @@ def _end_renewals(session: Session, gateway_name: str, now: int) -> None:
 def suspended_by_revocation(session: Session, gateway_name: str) -> set[str]:
     """The ids (hex) of the meters that the gateway's last revocation suspended."""
     for act in session.scalars(select(Act).where(Act.kind == REVOKED_ACT).order_by(Act.log_index.desc())):
-        if act.data["gateway"] == gateway_name:
+        if gate.is_gateway(session, act.data["gateway"], gateway_name):
             meters = act.data.get("meters", [])
             return set(meters) if isinstance(meters, list) else set()
     return set()

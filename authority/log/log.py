@@ -20,13 +20,13 @@ from sqlalchemy import Text, bindparam, insert, select, type_coerce, update
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError, OutOfRangeError
-from authority.log import merkle, note, tree
+from authority.log import gate, merkle, note, tree
 from authority.log.note import NoteError
 from authority.log.reading_leaf import FRAME_AT, HEAD, READING_SIZE
 from authority.log.tiles import TILE_WIDTH
 from authority.log.tree import Growth, TileReader
 from authority.store.base import table_of
-from authority.store.log import Act, Checkpoint, LogLeaf, LogState
+from authority.store.log import Act, ActWords, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.rows import Writes, execute, insert_rows, rows_among
 from edge_agent.wire.canonical import canonical_json
@@ -175,7 +175,8 @@ def append(session: Session, leaf: bytes) -> int:
 def record_act(session: Session, kind: str, actor: str, time: int, data: Mapping[str, object]) -> int:
     """Log an act of the authority: type 2 and the canonical JSON of {"actor", "data", "kind", "time"}; its index.
 
-    data may hold what JSON holds except floats; amounts are integers, keys and hashes hex.
+    data may hold what JSON holds except floats; amounts are integers, keys and hashes hex. It goes through the gate
+    (authority.log.gate): a reason stays in the store, and text that could name somebody is refused.
     """
     return record_acts(session, [(kind, data)], actor, time)[0]
 
@@ -184,10 +185,15 @@ def record_acts(session: Session, acts: Sequence[tuple[str, Mapping[str, object]
     """Log several acts (kind and data each) as `record_act` does, at once; their indexes."""
     if not acts:
         return []
-    texts = [(kind, canonical_json(dict(data)).decode()) for kind, data in acts]
-    first = _grow(session, [act_leaf(kind, actor, time, text) for kind, text in texts], lock(session)).first
-    rows = [(first + place, kind, actor, time, text) for place, (kind, text) in enumerate(texts)]
+    state, who = lock(session), gate.actor_of(session, actor)
+    through = [gate.passed(session, kind, data) for kind, data in acts]
+    texts = [(kind, canonical_json(dict(one.data)).decode()) for (kind, _), one in zip(acts, through, strict=True)]
+    first = _grow(session, [act_leaf(kind, who, time, text) for kind, text in texts], state).first
+    rows = [(first + place, kind, who, time, text) for place, (kind, text) in enumerate(texts)]
     insert_rows(session, table_of(Act), _ACT_COLUMNS, rows)
+    words = [(first + place, one.salt, one.words) for place, one in enumerate(through) if one.words]
+    if words:
+        insert_rows(session, table_of(ActWords), ("log_index", "salt", "words"), words)
     return [first + place for place in range(len(acts))]
 
 

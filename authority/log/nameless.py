@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.refusals import RefusalError
+from authority.store.metering import Gateway, Meter
 from authority.store.people import User
 from authority.store.persons import Person
 
@@ -31,13 +32,15 @@ class NamesSomebodyError(RefusalError):
 
 
 def require_nameless(session: Session, text: str) -> None:
-    """NamesSomebodyError where words for the log name a person, a member or a building."""
+    """NamesSomebodyError where words for the log name a person, a member, a building, a meter's serial or a gateway."""
     words = _plain(text)
     named = [
         *session.scalars(select(Person.name)),
         *session.scalars(select(Person.login)),
         *session.scalars(select(User.name)),
         *session.scalars(select(User.building)),
+        *session.scalars(select(Meter.serial)),
+        *session.scalars(select(Gateway.name)),
     ]
     for name in named:
         found = _plain(name)

@@ -44,6 +44,7 @@ def listed(desk: Desk) -> list[dict[str, Any]]:
                 "member": user.name,
                 "building": user.building,
                 "public": user.public,
+                "dwelling": user.dwelling,
                 "meters": meters.get(user.id, 0),
                 "wallet": "own" if user.sealed_key is None else "in custody",
                 "on_chain": user.registered_at is not None,
@@ -64,6 +65,7 @@ def shown(desk: Desk, name: str) -> dict[str, Any]:
             "member": user.name,
             "building": user.building,
             "public": user.public,
+            "dwelling": user.dwelling,
             "address": user.wallet,
             "wallet": user.signs_as,
             "custody": user.sealed_key is not None,
@@ -122,8 +124,12 @@ def _chain(found: MemberOnChain) -> dict[str, Any]:
     }
 
 
-def add(desk: Desk, name: str, building: str, *, public: bool = False, wallet: str | None = None) -> Done:
+def add(
+    desk: Desk, name: str, building: str, *, public: bool = False, dwelling: bool = True, wallet: str | None = None
+) -> Done:
     """A new member, in the store and on the chain; its wallet is made and kept here, unless it has one of its own.
+
+    public and dwelling are as User has them.
 
     NameInvalidError, WalletInvalidError, ConflictError where the name is another's.
     """
@@ -142,7 +148,7 @@ def add(desk: Desk, name: str, building: str, *, public: bool = False, wallet: s
             return done
         made, sealed = (str(own), None) if own is not None else wallets.make(desk.app.home.wallet_key, os.urandom)
         with desk.app.store.write() as session:
-            user = User(name=name, building=building, public=public, wallet=made, sealed_key=sealed)
+            user = User(name=name, building=building, public=public, dwelling=dwelling, wallet=made, sealed_key=sealed)
             session.add(user)
             session.flush()
             log.record_act(session, "member_added", desk.actor, desk.app.clock(), {"wallet": made})

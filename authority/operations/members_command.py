@@ -16,7 +16,7 @@ EXAMPLES = """examples:
   authority members leave "Fay" --dry-run
 
 Exit status 3: a step waits for something, which is said; do the same again."""
-COLUMNS = ("member", "building", "public", "meters", "wallet", "on_chain", "left_at")
+COLUMNS = ("member", "building", "public", "dwelling", "meters", "wallet", "on_chain", "left_at")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for parser_ in (adding, suspending, resuming, leaving_, renaming, replacing, delegating, keying):
         add_act_options(parser_)
     adding.add_argument("--building", required=True)
-    adding.add_argument("--public", action="store_true", help="show its building on the public page")
+    adding.add_argument(
+        "--public",
+        action="store_true",
+        help="show its building on the public page; of a home: settled quarters of an hour, 15 minutes late",
+    )
+    adding.add_argument(
+        "--no-dwelling",
+        dest="dwelling",
+        action="store_false",
+        help="it is nobody's home, or that of many households (a dormitory, a laboratory): --public shows it live",
+    )
     adding.add_argument("--wallet", metavar="ADDRESS", help="its own wallet (default: one made and kept here)")
     leaving_.add_argument("--forfeit", action="store_true", help="give up energy that was bought and not used")
     renaming.add_argument("new", metavar="NEW_NAME")
@@ -79,7 +89,7 @@ def _replace(desk: Desk, words: argparse.Namespace) -> Done:
 
 _ACTS: dict[str, Act] = {
     "add": lambda desk, words: members.add(
-        desk, words.member, words.building, public=words.public, wallet=words.wallet
+        desk, words.member, words.building, public=words.public, dwelling=words.dwelling, wallet=words.wallet
     ),
     "suspend": lambda desk, words: members.suspend(desk, words.member),
     "resume": lambda desk, words: members.resume(desk, words.member),

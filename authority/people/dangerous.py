@@ -22,6 +22,7 @@ from authority.billing import credit_requests, credits
 from authority.chain.client import ChainClient
 from authority.governance import acts
 from authority.language.reading import marked
+from authority.log import gate
 from authority.operations import handover, upgrade
 from authority.operations.desk import Desk
 from authority.operations.members import address_of
@@ -168,7 +169,9 @@ def erasure(session: Session, login: str) -> Data:
 
 
 def unmasking(session: Session, pseudonym: str) -> Data:
-    """Who is behind a pseudonym of the log, a person's or a member's wallet. ProposalInvalidError."""
+    """Who is behind a pseudonym of the log: a person's, a member's wallet, a gateway's, or that of who acted at the
+    machine itself. ProposalInvalidError.
+    """
     pseudonym = pseudonym.strip()
     if behind(session, pseudonym) is None:
         raise ProposalInvalidError("this pseudonym leads to nobody: it is mistyped, or who it was is erased")
@@ -205,7 +208,10 @@ def behind(session: Session, pseudonym: str) -> Behind | None:
         )
         return Behind(pseudonym, person.name, person.login, roles, "")
     user = session.scalar(select(User).where(User.wallet == pseudonym, User.left_at.is_(None)))
-    return None if user is None else Behind(pseudonym, user.name, "", (), user.building)
+    if user is not None:
+        return Behind(pseudonym, user.name, "", (), user.building)
+    name = gate.name_of(session, pseudonym)
+    return None if name is None else Behind(pseudonym, name, "", (), "")
 
 
 # Carrying out: with the authority's key, and by the store alone

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from authority.log import log
+from authority.log import gate, log
 from authority.people.errors import PersonInvalidError, PersonUnknownError, RoleInvalidError
 from authority.people.roles import DELEGATE, FORMER, MEMBER, OF_A_MEMBER, ROLES, MemberAccount, Principal
 from authority.store.billing import BankAccount, BillMail
 from authority.store.desk import TicketWords
+from authority.store.log import LogName
 from authority.store.people import User, user_named
 from authority.store.persons import (
     Invitation,
@@ -238,6 +239,7 @@ def erase(session: Session, person: Person, *, by: str, now: int) -> None:
     for table in _OWNED:
         session.execute(delete(table).where(table.person_id == person.id))
     session.execute(delete(LoggedRead).where(LoggedRead.pseudonym == pseudonym))
+    session.execute(delete(LogName).where(LogName.kind == gate.OPERATOR, LogName.name == person.login))
     session.delete(person)
     session.flush()
     log.record_act(session, "person_erased", by, now, {"person": pseudonym})

@@ -45,8 +45,8 @@ def cleared(book: bytes, trades: Sequence[Trade]) -> Cleared:
 
 
 def public_members(session: Session) -> frozenset[int]:
-    """The members, by their index in the registry, whose figures are public."""
-    rows = session.scalars(select(User.member_index).where(User.public, User.member_index.is_not(None)))
+    """The members, by their index in the registry, whose orders may be told: public, and nobody's dwelling."""
+    rows = session.scalars(select(User.member_index).where(User.public, ~User.dwelling, User.member_index.is_not(None)))
     return frozenset(index for index in rows if index is not None)
 
 

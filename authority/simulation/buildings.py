@@ -132,7 +132,8 @@ class Campus:
         lines: list[str] = []
         buildings = {member.name: member.building for member in self.members}
         for member in self.members:
-            lines += ["[[user]]", f'name = "{member.name}"', f'building = "{member.building}"', "public = true", ""]
+            lines += ["[[user]]", f'name = "{member.name}"', f'building = "{member.building}"', "public = true"]
+            lines += ["dwelling = false", ""]
         for meter in self.meters:
             lines += [
                 "[[installation]]",

@@ -7,7 +7,7 @@
   Webhook, WebhookDelivery
 - authority.store.metering: Gateway, Meter, MeterTenure, MeterKey, Frame, ParkedFrame, Incident, LivePower
 - authority.store.enrolments: Claim, Enrolment, EnrolmentMeter
-- authority.store.log: LogState, LogLeaf, LogTile, Checkpoint, Act
+- authority.store.log: LogState, LogLeaf, LogTile, Checkpoint, Act, LogName, ActWords
 - authority.store.leases: Lease
 - authority.store.market: StandingOrderPolicy, ShownBook, PendingTransaction, HandOrderRow, TransferRow, MemberCode
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert

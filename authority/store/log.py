@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, LargeBinary, String
+from sqlalchemy import Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authority.store.base import Base, BigInt, CanonicalJson, Hash, LogIndex, Name, Seconds
@@ -105,3 +105,30 @@ class Act(Base):
     actor: Mapped[str] = mapped_column(String(64))
     time: Mapped[Seconds]
     data: Mapped[dict[str, object]] = mapped_column(CanonicalJson())
+
+
+class LogName(Base):
+    """Whom or what a pseudonym in the log stands for: kind is "gateway" or "operator" (who acts at the machine itself).
+
+    Made when it is first needed; the log forgets the name with the row.
+    """
+
+    __tablename__ = "log_names"
+    __table_args__ = (UniqueConstraint("kind", "name"),)
+
+    pseudonym: Mapped[Name] = mapped_column(primary_key=True)
+    kind: Mapped[Name]
+    name: Mapped[str] = mapped_column(String(255))
+
+
+class ActWords(Base):
+    """The words of an act, such as its reason: the log has the SHA-256 of salt and words alone.
+
+    The log forgets the words with the row.
+    """
+
+    __tablename__ = "act_words"
+
+    log_index: Mapped[LogIndex] = mapped_column(primary_key=True, autoincrement=False)
+    salt: Mapped[bytes] = mapped_column(LargeBinary(16))
+    words: Mapped[str] = mapped_column(Text())

@@ -14,7 +14,9 @@ class User(Base):
 
     wallet is the Solana address in base58, made when the plan is read. sealed_key is the custodial wallet's seed,
     sealed under the home's wallet key (authority.enrolment.wallets), or None where the member holds its own key.
-    member_index is the chain's, once registered (registered_at, Unix seconds). public users' figures may be shown.
+    member_index is the chain's, once registered (registered_at, Unix seconds). public users' figures may be shown: live
+    where no dwelling is behind the account (a dormitory, a laboratory), and settled and late where one is, as everybody
+    counts of whom nothing else was declared.
 
     wallet names the member for ever, also after another wallet took over: that one is signing_wallet, and sealed_key is
     its (None where it is still `wallet`). next_wallet is one that was proposed, with its sealed key where it is in
@@ -27,6 +29,7 @@ class User(Base):
     name: Mapped[Name] = mapped_column(unique=True)
     building: Mapped[str] = mapped_column(String(128))
     public: Mapped[bool] = mapped_column(default=False)
+    dwelling: Mapped[bool] = mapped_column(default=True)
     wallet: Mapped[str] = mapped_column(String(44), unique=True)
     sealed_key: Mapped[bytes | None]
     member_index: Mapped[int | None]

@@ -70,12 +70,12 @@ def net(flow: PlanFlow) -> int | None:
     return None if flow.given_wh is None or flow.drawn_wh is None else flow.given_wh - flow.drawn_wh
 
 
-def words(flow: PlanFlow, seconds: int) -> str:
+def words(flow: PlanFlow) -> str:
     """A flow in words, as mean power."""
     found = net(flow)
-    if found is None:
+    if found is None or flow.began_at is None or flow.ended_at is None:
         return gettext("not known")
-    power = kilowatts(watts(abs(found), seconds))
+    power = kilowatts(watts(abs(found), flow.ended_at - flow.began_at))
     if found > 0:
         return gettext("gives %(power)s", power=power)
     return gettext("draws %(power)s", power=power) if found else gettext("in balance")
@@ -105,7 +105,7 @@ def drawn(plan: Plan) -> Drawing:
         to = (grid_x, y) if is_line else (grid_x, grid_y)
         stroke = THINNEST + (THICKEST - THINNEST) * abs(found) // most if found else 0
         edge = _edge((x, y), to)
-        word = words(each.flow, plan.interval_seconds)
+        word = words(each.flow)
         boxes.append(
             Box(
                 name=each.name if len(each.name) <= MOST_LETTERS else each.name[: MOST_LETTERS - 1] + "…",

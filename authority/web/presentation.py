@@ -180,7 +180,7 @@ def chart(campus: Campus, zone: ZoneInfo) -> Chart:
     last = campus.epoch.number - 1
     first = last - CHART_EPOCHS + 1
     epochs = [e for e in campus.history if e.number >= first]
-    energy_top = nice(max([10, *(max(e.minted_wh, e.traded_wh or 0) for e in epochs)]))
+    energy_top = nice(max([10, *(max(e.minted_wh or 0, e.traded_wh or 0) for e in epochs)]))
     prices = [e.clearing_price_micro_credits_per_kwh for e in epochs]
     price_top = nice(max([100_000, *(price for price in prices if price is not None)]))
 
@@ -192,7 +192,7 @@ def chart(campus: Campus, zone: ZoneInfo) -> Chart:
             epoch=e,
             label=_label(e, campus.epoch_seconds, zone),
             x=(e.number - first) * SLOT + (SLOT - 2 * BAR_WIDTH - BAR_GAP) // 2,
-            minted_y=y(e.minted_wh, energy_top),
+            minted_y=y(e.minted_wh or 0, energy_top),
             traded_y=y(e.traded_wh or 0, energy_top),
             price_y=None if price is None else y(price, price_top),
         )
@@ -235,6 +235,8 @@ def _label(epoch: EpochPast, epoch_seconds: int, zone: ZoneInfo) -> str:
     else:
         energy, credits = kilowatt_hours(epoch.traded_wh), credits_per_kwh(price)
         traded = gettext("%(energy)s traded at %(price)s credits per kWh", energy=energy, price=credits)
+    if epoch.minted_wh is None:
+        return gettext("%(when)s: too few had surplus for a figure, %(traded)s", when=when, traded=traded)
     minted = kilowatt_hours(epoch.minted_wh)
     return gettext("%(when)s: %(energy)s minted, %(traded)s", when=when, energy=minted, traded=traded)
 

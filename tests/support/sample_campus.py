@@ -20,6 +20,7 @@ def meter(name, role, source="none", power_w=None, generation_w=None, consumptio
 
 def building(name, generation_w, consumption_w, meters, storage_w=None, measured_at=NOW - 3, minted_wh=0):
     return BuildingNow(
+        late_seconds=0,
         name=name,
         generation_w=generation_w,
         consumption_w=consumption_w,

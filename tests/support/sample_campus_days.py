@@ -26,6 +26,7 @@ def add_members(app: App, flows: Mapping[str, Flows], begin: int, public: Sequen
             user = User(
                 name=name, building=name, wallet=str(Keypair().pubkey()), member_index=100 + place, registered_at=begin,
                 public=name in public,
+                dwelling=False,
             )  # fmt: skip
             gateway = name.lower().replace(" ", "-")
             session.add_all([user, Gateway(name=gateway, state="enrolled")])

@@ -28,7 +28,8 @@ def add_public_member(app: App) -> None:
     with app.store.write() as session:
         session.add(
             User(
-                name="Library", building="Library", public=True, wallet=str(Keypair().pubkey()), member_index=PUBLIC
+                name="Library", building="Library", public=True, dwelling=False, wallet=str(Keypair().pubkey()),
+                member_index=PUBLIC,
             )
         )  # fmt: skip
 

@@ -351,7 +351,7 @@ class Campus:
         with self.app.store.write() as session:
             session.add(
                 User(
-                    name=name, building=name, public=True, wallet=wallet, sealed_key=sealed,
+                    name=name, building=name, public=True, dwelling=False, wallet=wallet, sealed_key=sealed,
                     member_index=user.member_index, registered_at=1,
                 )
             )  # fmt: skip

@@ -1,8 +1,9 @@
 """The view in service, over a real store: what each role adds to its building, and what is not known stays unknown."""
 
 import pytest
+from sample_market import add_book
 
-from authority.api.campus import CampusUnavailableError, EnergyTokens
+from authority.api.campus import CampusUnavailableError, EnergyTokens, last_minted
 from authority.api.campus_source import Book, ChainFigures, StoreCampusSource
 from authority.app import App
 from authority.home.home import Home
@@ -60,7 +61,7 @@ def meters(app):
     with app.store.write() as session:
         session.add(Installation(n=1, building="all", kind="all", nameplate_w=1, storage_wh=0, since=0))
         for number, (building, its) in enumerate(METERS.items()):
-            user = User(name=building, building=building, public=True, wallet=f"wallet{number}")
+            user = User(name=building, building=building, public=True, dwelling=False, wallet=f"wallet{number}")
             gateway = Gateway(name=f"gateway{number}")
             session.add_all([user, gateway])
             for name, role, source in its:
@@ -195,7 +196,7 @@ def test_the_running_epoch_counts_each_meters_reading_once(app, meters):
     epoch = view(app).epoch
     assert (epoch.number, epoch.starts_at, epoch.ends_at) == (EPOCH, EPOCH * 20, EPOCH * 20 + 20)
     assert (epoch.readings, epoch.readings_expected) == (2, 8)
-    assert (epoch.bids, epoch.asks) == (1, 3)
+    assert (epoch.bids, epoch.asks) == (None, None), "the buyer is one member who keeps to itself, as far as is known"
 
 
 def test_energy_in_the_book_is_told_of_enough_members_alone(app, meters):
@@ -208,7 +209,7 @@ def test_energy_in_the_book_is_told_of_enough_members_alone(app, meters):
         chain.answer = ChainFigures("embedded 1.0", 77, NOW, ENERGY, Book(EPOCH, 1, sellers, orders_of(sellers)))
         epoch = source.now(0).epoch
         told.append((epoch.asks, epoch.bid_wh, epoch.ask_wh))
-    assert told == [(0, 880, 0), (2, 880, 0), (3, 880, 243), (4, 880, 243), (5, 880, 243), (6, 880, 486)]
+    assert told == [(0, 880, 0), (0, 880, 0), (3, 880, 243), (3, 880, 243), (3, 880, 243), (6, 880, 486)]
     other = StoreCampusSource(app, chain)
     chain.answer = ChainFigures("embedded 1.0", 77, NOW, ENERGY, Book(EPOCH, 1, 2, orders_of(2)))
     assert other.now(0).epoch.ask_wh == 486, "another process shows what this one did"
@@ -264,8 +265,8 @@ def test_past_epochs_carry_the_energy_metered_in_them_and_their_own_book(app, me
             )
     campus = view(app)
     assert [(e.number, e.minted_wh, e.orders, e.traded_wh) for e in campus.history] == [
-        (EPOCH - 2, 33, 3, 0),
-        (EPOCH - 1, 33, 3, 99),
+        (EPOCH - 2, 33, None, 0),
+        (EPOCH - 1, 33, None, 99),
     ]
     assert campus.history[1].clearing_price_micro_credits_per_kwh == 150_000
     with app.store.write() as session:
@@ -284,3 +285,82 @@ def test_members_who_are_not_public_are_not_shown(app, meters):
     with app.store.write() as session:
         session.query(User).filter(User.name == "Dormitory A").one().public = False
     assert [b.name for b in view(app).buildings] == ["Dormitory B", "Faculty Housing", "Research Labs"]
+
+
+def test_a_home_that_is_public_shows_no_live_power_and_settled_quarters_of_an_hour_late(app, meters):
+    with app.store.write() as session:
+        session.query(User).filter(User.name == "Research Labs").one().dwelling = True
+        quarter = (NOW - 900) // 900 * 900
+        for boundary, minted in ((quarter - 20, 10), (quarter, 20), (quarter + 20, 30), (quarter + 900, 40)):
+            session.add(
+                SettledSpan(
+                    wallet="wallet3", boundary=boundary, minted_wh=1, withdrawal_wh=0, lifetime_minted_wh=minted,
+                    lifetime_withdrawal_wh=0,
+                )
+            )  # fmt: skip
+    for sequence, (end, wh) in enumerate(
+        ((quarter - 900, 1_000), (quarter - 20, 1_800), (quarter, 2_000), (quarter + 20, 9_000)), 1
+    ):
+        read(app, meters, "Research Labs", "load", sequence, end, consumption=wh)
+    for name in ("load", "hpc"):
+        hear(app, meters, "Research Labs", name, 166_300)
+    home = building(view(app), "Research Labs")
+    assert (home.basis, home.measured_at, home.consumption_w) == ("interval", quarter, 4_000)
+    assert home.measured_at <= NOW - 900
+    assert (home.late_seconds, home.minted_wh) == (900, 20)
+    assert [(meter.power_w, meter.power_at) for meter in home.meters] == [(None, None)] * 2
+    assert "166300" not in str(view(app).as_json())
+
+
+def test_who_is_declared_to_be_nothing_counts_as_a_home(app, meters):
+    with app.store.write() as session:
+        session.add(User(name="Flat 7", building="Block C", public=True, wallet="wallet7"))
+        session.flush()
+        assert session.query(User).filter(User.name == "Flat 7").one().dwelling is True
+
+
+def test_what_was_minted_is_told_of_enough_members_who_keep_to_themselves_or_of_none(app, meters):
+    """Else it is the one member's surplus, less what the public buildings show of themselves."""
+    with app.store.write() as session:
+        session.add(
+            SettlementEpoch(epoch=EPOCH - 1, state="checkpointed", first_seen_ms=0, checkpointed_ms=1, bids=0, asks=0)
+        )
+    for private, told in ((0, True), (1, False), (2, False), (3, True)):
+        with app.store.write() as session:
+            if private:
+                wallet = f"private{private}"
+                session.add(User(name=wallet, building="Homes", wallet=wallet))
+            session.add(
+                SettledSpan(
+                    wallet=wallet if private else "wallet0", boundary=EPOCH * 20, minted_wh=10, withdrawal_wh=0,
+                    lifetime_minted_wh=10, lifetime_withdrawal_wh=0,
+                )
+            )  # fmt: skip
+        campus = view(app)
+        assert campus.history[0].minted_wh == (10 * (private + 1) if told else None)
+        assert campus.energy.conserved
+        assert (campus.energy.minted_wh is not None, campus.energy.held_wh is not None) == (told, told)
+        assert building(campus, "Dormitory A").minted_wh == 10, "what a public building shows of itself stays"
+        assert last_minted(campus) is (campus.history[0] if told else None)
+
+
+def test_a_public_dwelling_does_not_hide_two_others(app, meters):
+    """It shows its own part, only later: so of three there are two that keep to themselves."""
+    with app.store.write() as session:
+        for name, public in (("one", False), ("two", False), ("three", True)):
+            session.add(User(name=name, building=name, public=public, wallet=name))
+            session.add(
+                SettledSpan(
+                    wallet=name, boundary=EPOCH * 20, minted_wh=10, withdrawal_wh=0, lifetime_minted_wh=10,
+                    lifetime_withdrawal_wh=0,
+                )
+            )  # fmt: skip
+    assert view(app).energy.minted_wh is None
+
+
+def test_orders_are_counted_of_enough_members_alone(app, meters):
+    ask = (100_000, 10, 0)
+    for count, told in ((2, None), (3, 3)):
+        asks = [(*ask, member) for member in range(count)]
+        add_book(app, EPOCH - 1, 100_000, [], asks)
+        assert view(app).history[0].orders == told

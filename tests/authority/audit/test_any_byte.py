@@ -72,7 +72,7 @@ def kept(app: App, add_meter: Callable[..., Any]) -> App:
     witness = Keypair()
     with app.store.write() as session:
         approved = {"key": meter.public_key.hex(), "meter_id": (b"m" * 32).hex(), "first_sequence": 1}
-        log.record_act(session, "gateway_approved", "operator", 1, {"gateway": "gw-1", "meters": [approved]})
+        log.record_act(session, "gateway_approved", "operator", 1, {"meters": [approved]})
     frames = [meter.next(), meter.next(clock_deviation=100), meter.next(5)]
     Collector(app).ingest(b"".join(frames), gateway="gw-1", meter=None, over="https")
     with app.store.write() as session:

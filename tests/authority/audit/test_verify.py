@@ -36,7 +36,7 @@ def meter(app: App, add_meter: Callable[..., Any]) -> Any:
     meter = add_meter()
     with app.store.write() as session:
         data = {
-            "gateway": "gw-1",
+            "gateway": "gateway-0123456789abcdef",
             "meters": [{"key": meter.public_key.hex(), "meter_id": (b"m" * 32).hex(), "first_sequence": 1}],
         }
         log.record_act(session, "gateway_approved", "operator", 1, data)

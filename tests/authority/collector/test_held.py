@@ -10,7 +10,7 @@ import pytest
 from authority.app import App
 from authority.collector import held
 from authority.collector.ingest import Collector
-from authority.log import log
+from authority.log import gate, log
 from authority.refusals import RefusalError
 from authority.store.log import Act
 from authority.store.metering import Frame, MeterKey
@@ -38,7 +38,9 @@ def test_a_released_reading_is_the_new_base(app: App, add_meter: Callable[..., A
         assert act is not None
         assert act.kind == "reading_released"
         assert act.data["log_index"] == 1
-        assert b'"reason":"meter exchanged"' in log.leaf(session, index)
+        assert gate.words_of(session, act) == "meter exchanged"
+        assert b'"reason_sha256":"' in log.leaf(session, index)
+        assert b"meter exchanged" not in log.leaf(session, index), "what a person types stays in the store"
         frame = session.get(Frame, 1)
         assert frame is not None
         assert (frame.disposition, frame.verdict, frame.resolved_by, frame.resolution_log_index) == (

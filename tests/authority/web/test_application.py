@@ -111,7 +111,7 @@ def test_what_is_unknown_is_a_dash_and_what_is_old_is_called_stale():
     assert page["building-1-verdict"] == "no measurement yet"
     assert page["building-1-basis"] == "Nothing heard yet"
     assert page["building-2-age"] == "4 min ago"
-    assert page["orders"] == "not open"
+    assert page["orders"] == "not open, or of fewer than 3 members who keep to themselves"
     assert "does not answer" in page["conservation"]
     assert "nothing is claimed" in page["conservation"]
     assert client.get("/").text.count('data-stale="yes"') == 1

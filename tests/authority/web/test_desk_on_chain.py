@@ -165,7 +165,7 @@ def test_an_exchange_goes_step_by_step_and_goes_on_where_it_stopped(site: KwhSit
     with site.campus.app.store.read() as session:
         (act,) = session.scalars(select(Act).where(Act.kind == "meter_exchanged")).all()
         assert session.get_one(Meter, meter.id).serial == "NEW-7"
-    assert (act.actor, act.data["reason"]) == (other.person.pseudonym, "display broken")
+    assert (act.actor, "reason" in act.data) == (other.person.pseudonym, False)
     assert "NEW-7" not in str(act.data)
     shown = auditor.client.get("/api/v1/meters/gw_d/load/exchange").json
     assert (shown["step"], shown["recorded_at"] is not None, len(shown["next"])) == ("last", True, 5)

@@ -15,6 +15,7 @@ from people_site import PeopleSite, build
 from sample_campus_days import STEP, add_members
 from sample_market import add_days, add_public_member
 from served import served
+from sqlalchemy import update
 
 from authority.app import App
 from authority.home.errors import HomeConfigError
@@ -22,6 +23,7 @@ from authority.home.settings import PlanSettings, Settings, SiteSettings
 from authority.measures import public_days
 from authority.settlement import day_sums
 from authority.status.public import SETTLE_SECONDS
+from authority.store.people import User
 
 DAY = date(2026, 6, 10)
 BEGIN = int(datetime(2026, 6, 10, tzinfo=UTC).timestamp())
@@ -86,6 +88,15 @@ def test_the_plan_has_measured_flows_alone(site: PeopleSite, clock: Any) -> None
     for places in (("x",), ("A=1",), ("A=1,101",), ("=1,1",)):
         with pytest.raises(HomeConfigError, match="places"):
             Settings(plan=PlanSettings(places)).check()
+
+
+def test_a_public_home_is_on_the_plan_a_quarter_of_an_hour_late(site: PeopleSite, clock: Any) -> None:
+    with site.app.store.write() as session:
+        session.execute(update(User).where(User.name == "Boat House").values(dwelling=True))
+    flows = {each["name"]: each["flow"] for each in site.client().get("/api/v1/plan").json["buildings"]}
+    assert flows["Main Library"]["ended_at"] == clock.now
+    home = flows["Boat House"]
+    assert (home["began_at"], home["ended_at"], home["drawn_wh"]) == (clock.now - 2 * STEP, clock.now - STEP, 350)
 
 
 def test_two_private_members_are_no_sum_on_the_plan(app: App, clock: Any) -> None:
