@@ -56,16 +56,18 @@ class HeldReading:
 class Chosen:
     """Which held readings are meant; each word that is given narrows it down.
 
-    meter is "gateway/meter"; since is the least interval end, Unix seconds; code is the cause for which it is held.
+    meter is "gateway/meter"; since is the least interval end, Unix seconds; code is the cause for which it is held;
+    after is a place in the log: those up to it are left out.
     """
 
     meter: str | None = None
     since: int | None = None
     code: str | None = None
+    after: int | None = None
 
 
-def held(session: Session, chosen: Chosen = Chosen()) -> list[HeldReading]:
-    """The readings that wait for a decision, oldest first; NotFoundError for a meter that there is not."""
+def held(session: Session, chosen: Chosen = Chosen(), most: int | None = None) -> list[HeldReading]:
+    """The readings that wait for a decision, oldest first, at most so many; NotFoundError for a meter there is not."""
     query = select(Frame).where(metering.held_back(Frame))
     if chosen.meter is not None:
         gateway, _, name = chosen.meter.partition("/")
@@ -77,7 +79,9 @@ def held(session: Session, chosen: Chosen = Chosen()) -> list[HeldReading]:
         query = query.where(Frame.interval_end >= chosen.since)
     if chosen.code is not None:
         query = query.where(Frame.code == chosen.code)
-    rows = session.scalars(query.options(joinedload(Frame.meter)).order_by(Frame.log_index))
+    if chosen.after is not None:
+        query = query.where(Frame.log_index > chosen.after)
+    rows = session.scalars(query.options(joinedload(Frame.meter)).order_by(Frame.log_index).limit(most))
     return [
         HeldReading(
             row.log_index,

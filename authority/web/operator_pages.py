@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from authority.api import gate
 from authority.api.gate import Rule
+from authority.api.held import HELD, HeldReadings
 from authority.api.meter_days import METERS, MeterDays, day_of
 from authority.app import App
 from authority.billing.calendar import local
@@ -28,12 +29,12 @@ from authority.people import invitation_mails, leave_requests, reads, records, s
 from authority.people.roles import OPERATES, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
 from authority.status import facts, judgement
-from authority.status.facts import Facts
 from authority.store.enrolments import Approval, Enrolment
 from authority.store.metering import Gateway, Meter
 from authority.store.people import User
 from authority.web import meter_map, ranges
 from authority.web.answers import page
+from authority.web.waiting import WAITING, Waits
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
     (
@@ -59,9 +60,11 @@ SHOWN_APPROVALS = 20
 class Shown:
     """Renders the operator's pages; the acts show them too, with a message. What is read is logged first."""
 
-    def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
+    def __init__(self, app: App, client: Callable[[], ChainClient], waits: Waits, held: HeldReadings) -> None:
         self.app = app
         self.client = client
+        self.waits = waits
+        self.held = held
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.days = MeterDays(app)
 
@@ -86,18 +89,10 @@ class Shown:
         except (ValueError, OverflowError, OSError):
             return str(seconds)
 
-    def facts(self) -> Facts:
-        """What `authority status` knows."""
-        asking = self.client()
-        try:
-            return facts.gather(self.app, asking)
-        finally:
-            asking.close()
-
     def waiting(self) -> Response:
         """What waits for a person, the most urgent first."""
-        gathered = self.facts()
-        return self._page("op.html", "waiting", "", 200, facts=gathered, problems=judgement.problems(gathered))
+        gathered, problems = self.waits.waiting()
+        return self._page("op.html", WAITING, "", 200, facts=gathered, problems=problems)
 
     def held_readings(self, message: str = "", status: int = 200) -> Response:
         """The readings that wait for a decision."""
@@ -110,10 +105,8 @@ class Shown:
 
     def reading(self, log_index: int, message: str = "", status: int = 200, reason: str = "") -> Response:
         """One reading with its evidence."""
-        with self.app.store.read() as session:
-            tolerance = self.app.home.settings.parameters.nameplate_tolerance_bps
-            found = evidence.of_reading(session, log_index, tolerance)
-        return self._page("op_reading.html", "held readings", message, status, reading=found, reason=reason)
+        found = self.held.evidence(log_index)
+        return self._page("op_reading.html", HELD, message, status, reading=found, reason=reason)
 
     def enrolments(self, message: str = "", status: int = 200, **words: Any) -> Response:
         """Gateways that wait for a decision, approvals on their way, and the form for a claim."""
@@ -162,9 +155,9 @@ class Shown:
 
     def meters(self) -> Response:
         """Every meter in use: its last reading, and what is wrong with it."""
-        gathered = self.facts()
+        gathered, problems = self.waits.waiting()
         wrong: dict[str, list[str]] = {}
-        for problem in judgement.problems(gathered):
+        for problem in problems:
             kind, _, name = problem.subject.partition(" ")
             if kind in ("meter", "gateway"):
                 wrong.setdefault(name.partition(" ")[0], []).append(problem.text)
