@@ -97,7 +97,7 @@ class HeldEvidence:
     registers: tuple[RegisterMoved, ...] = described("The registers, before and now.")
     held_after: int = described("Later readings of the meter that wait too.")
     state: str = described("held: it waits; else accepted, released or void.")
-    superseded: str | None = described("Why it can go to the chain no more; null where it can, or was decided.")
+    superseded: str | None = described("Why it can go to the chain no more; null where it can, or is on its way.")
     decided_at: int | None = described("When it was decided; null while it waits.")
     decided_by: str | None = described("By whom: a pseudonym, or a part of the service.")
     reason: str | None = described("Why.")
@@ -109,6 +109,11 @@ class HeldQuery(OnwardQuery):
 
     code = fields.String(
         load_default=None, validate=Length(1, 64), metadata={"description": "Those that are held for this cause alone."}
+    )
+    meter = fields.String(
+        load_default=None,
+        validate=Length(1, 129),
+        metadata={"description": "Those of this meter, GATEWAY/METER, alone."},
     )
 
 
@@ -167,11 +172,11 @@ class HeldReadings:
         """Log that held readings are looked at, before they are given out."""
         reads.note(self._app.store, who, HELD, reads.EVERYBODY, self._app.clock())
 
-    def listed(self, code: str | None, after: int | None) -> tuple[Sequence[HeldReading], str | None]:
-        """A page of those that wait for a decision, the oldest first, and where the next goes on."""
+    def listed(self, chosen: held.Chosen) -> tuple[Sequence[HeldReading], str | None]:
+        """A page of those that wait for a decision, the oldest first, and where the next goes on; NotFoundError."""
         with self._app.store.read() as session:
-            found = held.held(session, held.Chosen(code=code, after=after), AT_ONCE + 1)
-        return cut(found, lambda row: row.log_index)
+            found = held.held(session, chosen, AT_ONCE + 1)
+        return cut(found, lambda row: row.log_index, AT_ONCE)
 
     def evidence(self, log_index: int) -> Evidence:
         """One with its evidence; NotFoundError."""
@@ -248,7 +253,7 @@ def blueprint(its: HeldReadings) -> APIBlueprint:
     )
     def listed(query: dict[str, Any]) -> dict[str, Any]:
         its.note(gate.principal())
-        rows, more = its.listed(query["code"], query["cursor"])
+        rows, more = its.listed(held.Chosen(meter=query["meter"], code=query["code"], after=query["cursor"]))
         return asdict(HeldRows(readings=tuple(map(_row, rows)), next=more))
 
     @readings.get("/held/<int:log_index>")

@@ -4,8 +4,6 @@ It is what the auditor's pages show, by pseudonyms alone, and each reading is it
 files (/checkpoint, /tile) are open to everybody, without a name of a kind. Times are Unix seconds.
 """
 
-
-
 from __future__ import annotations
 
 import json

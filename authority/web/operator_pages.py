@@ -32,7 +32,7 @@ from authority.status import facts, judgement
 from authority.store.enrolments import Approval, Enrolment
 from authority.store.metering import Gateway, Meter
 from authority.store.people import User
-from authority.web import meter_map, ranges
+from authority.web import answers, meter_map, ranges
 from authority.web.answers import page
 from authority.web.waiting import WAITING, Waits
 
@@ -94,13 +94,28 @@ class Shown:
         gathered, problems = self.waits.waiting()
         return self._page("op.html", WAITING, "", 200, facts=gathered, problems=problems)
 
-    def held_readings(self, message: str = "", status: int = 200) -> Response:
-        """The readings that wait for a decision."""
-        code = request.args.get("code") or None
+    def held_readings(self, message: str = "", status: int = 200, reason: str = "") -> Response:
+        """The readings that wait for a decision, of a cause or a meter where that is asked for, and how many there are.
+
+        Those up to `last` are decided together: what comes meanwhile waits.
+        """
+        code, meter = (request.values.get(name) or None for name in ("code", "meter"))
+        found, more = self.held.listed(held.Chosen(meter=meter, code=code, after=answers.place("after")))
         with self.app.store.read() as session:
-            found = held.held(session, held.Chosen(code=code))
+            every = [each.log_index for each in held.held(session, held.Chosen(meter=meter, code=code))]
         return self._page(
-            "op_held.html", "held readings", message, status, readings=found, code=code, causes=evidence.CAUSES
+            "op_held.html",
+            HELD,
+            message,
+            status,
+            readings=found,
+            more=more,
+            count=len(every),
+            last=every[-1] if every else None,
+            code=code,
+            meter=meter,
+            causes=evidence.CAUSES,
+            reason=reason,
         )
 
     def reading(self, log_index: int, message: str = "", status: int = 200, reason: str = "") -> Response:

@@ -382,3 +382,60 @@ def test_every_look_is_logged_by_pseudonym(held_site):
     read = [(act.actor, act.data["what"]) for act in acts(site.app, "data_read")]
     who = site.people[AUDITOR].pseudonym
     assert read == [(who, what) for what in ("waiting", "held readings", "enrolments", "meters", "people")]
+
+
+def test_a_void_reading_is_released_after_all_until_a_later_one_is_on_its_way(held_site):
+    site = held_site
+    assert "until a later reading of its meter" in site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert decide(site, "after-all").status_code == 409, "it is not void"
+    decide(site, "void")
+    page = site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert "Release it after all</button>" in page
+    assert "Release it after all</button>" not in site.client(AUDITOR).get(f"/op/held/{site.held}").text
+    for _ in range(2):
+        assert decide(site, "after-all", reason="the photo came").status_code == 303
+    (released,) = acts(site.app, "reading_released")
+    assert (released.data["log_index"], released.data["reason"]) == (site.held, "the photo came")
+    with site.app.store.read() as session:
+        frame = session.get_one(Frame, site.held)
+        assert (frame.disposition, frame.resolution_log_index) == ("released", released.log_index)
+    page = site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert "A release cannot be taken back" in page
+    assert "<button name=" not in page.partition("<h1>")[2]
+
+
+def test_a_void_reading_stays_void_once_a_later_one_is_on_its_way_to_the_chain(held_site):
+    site = held_site
+    decide(site, "void")
+    Collector(site.app).ingest(site.meter.next(-50_000), gateway="gw-1", meter=None, over="https")
+    with site.app.store.write() as session:
+        later = session.scalars(select(Frame).where(Frame.log_index > site.held)).one()
+        later.chain_status = "submitted"
+    page = site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert "That is not possible any more" in page
+    refused = decide(site, "after-all")
+    assert (refused.status_code, "stays void" in refused.text) == (409, True)
+
+
+def test_many_are_decided_together_by_cause_or_meter_and_what_came_since_waits(held_site, monkeypatch):
+    site = held_site
+    collector = Collector(site.app)
+    for _ in range(2):
+        collector.ingest(site.meter.next(), gateway="gw-1", meter=None, over="https")
+    monkeypatch.setattr("authority.api.held.AT_ONCE", 2)
+    page = site.client(OPERATOR).get("/op/held?code=exceeds_nameplate").text
+    assert "3 readings wait for a decision" in page
+    assert "Release all 3</button>" in page
+    after = re.search(r'href="(/op/held\?[^"]*after=\d+[^"]*)"', page)[1].replace("&amp;", "&")
+    assert len(re.findall(r'<th scope="row" class="right">', site.client(OPERATOR).get(after).text)) == 1
+    last = re.search(r'name="last" value="(\d+)"', page)[1]
+    collector.ingest(site.meter.next(), gateway="gw-1", meter=None, over="https")
+    whole = {"act": "void", "reason": "the meter was exchanged", "confirm": "yes", "last": last, "meter": "gw-1/pv"}
+    for wrong in ({"confirm": ""}, {"reason": ""}, {"act": "x"}, {"last": "x"}):
+        assert send(site, "/op/held", **{**whole, **wrong}).status_code == 400, wrong
+    assert send(site, "/op/held", **{**whole, "meter": "gw-1/none"}).status_code == 404
+    assert send(site, "/op/held", AUDITOR, **whole).status_code == 404
+    assert send(site, "/op/held", **whole).headers["Location"] == "/op/held"
+    assert [act.data["reason"] for act in acts(site.app, "reading_voided")] == ["the meter was exchanged"] * 3
+    with site.app.store.read() as session:
+        assert [each.log_index > int(last) for each in held.held(session)] == [True]
