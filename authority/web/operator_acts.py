@@ -232,7 +232,7 @@ def blueprint(shown: Shown) -> Blueprint:
 
     @acts.post("/members/<pseudonym>/invitation")
     def invite_again(pseudonym: str) -> Response:
-        """A new link for a member who has not signed in yet."""
+        """A new link for a member; for one who has signed in before by mail alone."""
         now = app.clock()
         try:
             with app.store.write() as session:

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from dataclasses import replace
 
 import pytest
 from enrolling_gateway import PLAN, GatewayHand, meter_map
@@ -19,7 +20,7 @@ from authority.people.roles import AUDITOR, AUTHORITY, MEMBER, OPERATOR
 from authority.store.enrolments import Approval, Claim
 from authority.store.log import Act
 from authority.store.metering import Frame, Gateway
-from authority.store.persons import Invitation, Person
+from authority.store.persons import Invitation, InvitationMail, Person
 
 
 @pytest.fixture
@@ -373,6 +374,34 @@ def test_nobody_who_is_more_or_has_come_in_gets_a_link_from_the_pages(site):
         assert "/invite/" not in answer.text, role
     with site.app.store.read() as session:
         assert session.scalar(select(func.count()).select_from(Invitation)) == 0
+
+
+def test_a_member_who_lost_the_passkey_gets_a_new_link_by_mail_alone(app):
+    settings = app.home.settings
+    alerts = replace(settings.alerts, mail_from="bills@campus.example", smtp_host="127.0.0.1")
+    app.home.save(replace(settings, alerts=alerts, web=replace(settings.web, origin="https://energy.campus.example")))
+    made = build(app)
+    client = made.flask.test_client()
+    client.environ_base.update(HTTP_ORIGIN="https://energy.campus.example", HTTP_ACCEPT="text/html")
+    client.set_cookie("__Host-campus", made.cookies[OPERATOR], domain="localhost", secure=True)
+
+    def post(role, once, **fields):
+        url = f"/op/members/{made.people[role].pseudonym}/invitation"
+        return client.post(url, base_url="https://localhost", data=made.form(OPERATOR, once=once, **fields))
+
+    page = client.get("/op/members", base_url="https://localhost").text
+    assert "Mail it: a new link to The Member" in page
+    assert "New link for The Member" not in page
+    shown = post(MEMBER, "first")
+    assert (shown.status_code, "have it mailed" in shown.text) == (400, True)
+    mailed = post(MEMBER, "second", mail="yes")
+    assert mailed.status_code == 200, mailed.text
+    assert "/invite/" not in mailed.text
+    assert post(AUTHORITY, "third", mail="yes").status_code == 400
+    with app.store.read() as session:
+        (row,) = session.scalars(select(InvitationMail)).all()
+        assert (row.person_id, row.state) == (made.people[MEMBER].id, "waiting")
+        assert row.asked_by == made.people[OPERATOR].pseudonym
 
 
 def test_every_look_is_logged_by_pseudonym(held_site):
