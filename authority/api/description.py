@@ -54,7 +54,7 @@ def _examples(spec: dict[str, Any]) -> None:
                 content = part.get("content", {}).get("application/json")
                 if content is None or "example" in content or "examples" in content:
                     continue
-                found = examples.OF_CALLS.get(operation.get("operationId"))
+                found = examples.OF_CALLS.get(str(operation.get("operationId")))
                 found = found or examples.of(content.get("schema", {}), schemas)
                 if found:
                     content["example"] = found

@@ -570,24 +570,27 @@ class CampusClient(Service):
         """All that list_epochs has, a page at a time: epochs with their stages."""
         return pages(lambda cursor: self.list_epochs(cursor=cursor), "epochs")
 
-    def list_held_readings(self, *, cursor: int | None = None, code: str | None = None) -> schemas.HeldRows:
+    def list_held_readings(
+        self, *, cursor: int | None = None, code: str | None = None, meter: str | None = None
+    ) -> schemas.HeldRows:
         """Readings that wait for an operator's decision, the oldest first.
 
         It needs a token's scope operations:read.
 
         cursor: `next` of the page before; the first where it is left out.
         code: Those that are held for this cause alone.
+        meter: Those of this meter, GATEWAY/METER, alone.
         """
         answer: schemas.HeldRows = self._transport.ask(
-            "GET", "/api/v1/readings/held", schemas.HeldRows, query={"cursor": cursor, "code": code}
+            "GET", "/api/v1/readings/held", schemas.HeldRows, query={"cursor": cursor, "code": code, "meter": meter}
         )
         return answer
 
-    def iterate_held_readings(self, *, code: str | None = None) -> Iterator[schemas.HeldRow]:
+    def iterate_held_readings(self, *, code: str | None = None, meter: str | None = None) -> Iterator[schemas.HeldRow]:
         """All that list_held_readings has, a page at a time: readings that wait for an operator's decision, the
         oldest first.
         """
-        return pages(lambda cursor: self.list_held_readings(cursor=cursor, code=code), "readings")
+        return pages(lambda cursor: self.list_held_readings(cursor=cursor, code=code, meter=meter), "readings")
 
     def list_log_checkpoints(self, *, cursor: int | None = None) -> schemas.PublishedCheckpoints:
         """Published checkpoints of the log beside the chain's, the newest first.

@@ -1046,7 +1046,7 @@ class HeldEvidence:
     registers: The registers, before and now.
     held_after: Later readings of the meter that wait too.
     state: held: it waits; else accepted, released or void.
-    superseded: Why it can go to the chain no more; null where it can, or was decided.
+    superseded: Why it can go to the chain no more; null where it can, or is on its way.
     decided_at: When it was decided; null while it waits.
     decided_by: By whom: a pseudonym, or a part of the service.
     reason: Why.
