@@ -152,3 +152,13 @@ def test_the_page_of_the_api_shows_what_is_sent_and_answers_of_every_success(sit
     assert 'aria-label="Fields of POST /api/v1/audit/comparisons"' in page, "202"
     assert 'aria-label="Example of the answer of GET /api/v1/campus"' in page
     assert "PRICING_TARIFF" in page
+
+
+@pytest.mark.parametrize("path", ["/api/v1/campus", "/api/v1/status"])
+def test_whoever_has_the_public_figures_already_is_told_so(site: Any, path: str) -> None:
+    client = site.flask.test_client()
+    first = client.get(path)
+    assert (first.status_code, first.headers["Cache-Control"]) == (200, "public, no-cache")
+    again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) in ((304, b""), (200, client.get(path).data))
+    assert again.status_code == 304 or first.json["time"] != again.json["time"]
