@@ -12,6 +12,7 @@ from typing import Any
 
 from werkzeug.routing import Map
 
+from authority.api import examples
 from authority.api.gate import ANY_SCOPE, SECURE_COOKIE, Rule
 from edge_agent.wire import problems
 
@@ -39,7 +40,24 @@ def complete(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> di
     _problems_have_their_own_type(spec)
     _who_may(spec, routes, rules)
     _null_as_a_type(spec)
+    _examples(spec)
     return spec
+
+
+def _examples(spec: dict[str, Any]) -> None:
+    """An example of each body in JSON that its view gives none of."""
+    schemas = spec.get("components", {}).get("schemas", {})
+    for path in spec.get("paths", {}).values():
+        for operation in (each for each in path.values() if isinstance(each, dict)):
+            answers = (answer for status, answer in operation.get("responses", {}).items() if str(status)[0] == "2")
+            for part in (operation.get("requestBody", {}), *answers):
+                content = part.get("content", {}).get("application/json")
+                if content is None or "example" in content or "examples" in content:
+                    continue
+                found = examples.OF_CALLS.get(str(operation.get("operationId")))
+                found = found or examples.of(content.get("schema", {}), schemas)
+                if found:
+                    content["example"] = found
 
 
 def path_of(rule: str) -> str:

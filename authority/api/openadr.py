@@ -17,7 +17,7 @@ from apiflask import APIBlueprint, Schema, fields
 from apiflask.validators import Length, Range
 from flask import Response, jsonify
 
-from authority.api import days, espi
+from authority.api import days, espi, tags
 from authority.api.asking import asking
 from authority.api.gate import ANY_SCOPE, Rule
 from authority.api.market import Market
@@ -209,6 +209,10 @@ def blueprint(vtn: Vtn) -> APIBlueprint:
         503: "The validator does not answer.",
     }
     one: dict[int | str, Any] = {**answers, 404: "There is no such object."}
+
+    @openadr.after_request
+    def tag(response: Response) -> Response:
+        return tags.tagged(response, tags.PRIVATE)
 
     def page(objects: Sequence[dict[str, Any]], query: dict[str, Any]) -> Response:
         kind, values = query["target_type"], query["target_values"]

@@ -17,6 +17,7 @@ AT_ONCE = 50
 """How many rows a page has at most, where its list does not say otherwise."""
 LAST_PLACE = 2**63 - 1
 NEXT = "What to ask for next, as `cursor`; null where there are no older ones."
+ONWARD = "What to ask for next, as `cursor`; null at the end."
 
 
 class PageQuery(Schema):
@@ -26,6 +27,16 @@ class PageQuery(Schema):
         load_default=None,
         validate=Range(1, LAST_PLACE),
         metadata={"description": "`next` of the page before; the newest where it is left out."},
+    )
+
+
+class OnwardQuery(Schema):
+    """Which page of a list that begins with its first or oldest row."""
+
+    cursor = fields.Integer(
+        load_default=None,
+        validate=Range(1, LAST_PLACE),
+        metadata={"description": "`next` of the page before; the first where it is left out."},
     )
 
 

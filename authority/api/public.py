@@ -11,6 +11,7 @@ from apiflask import APIBlueprint, Schema, fields
 from apiflask.validators import Range
 from flask import Response
 
+from authority.api import tags
 from authority.api.campus import Campus
 from authority.api.feed import CampusFeed
 from authority.api.schemas import schema_of
@@ -59,6 +60,10 @@ class _Events:
 def blueprint(feed: CampusFeed) -> APIBlueprint:
     """The public part of /api/v1 over a feed."""
     public = APIBlueprint("public", __name__, url_prefix="/api/v1", tag="Public")
+
+    @public.after_request
+    def tag(response: Response) -> Response:
+        return response if response.is_streamed else tags.tagged(response, tags.ASKED_AGAIN)
 
     @public.get("/campus")
     @public.input(HistoryQuery, location="query", arg_name="query")

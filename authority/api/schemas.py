@@ -33,7 +33,8 @@ class Body(Schema):
 def schema_of(view: type[Any]) -> type[Schema]:
     """A marshmallow schema class with the dataclass's fields, types, nullability and descriptions.
 
-    Understood are int, float, str, bool, Literal, dataclasses, tuple[X, ...] and any of them | None; else TypeError.
+    Understood are int, float, str, bool, Literal, Mapping, dataclasses, tuple[X, ...] and any of them | None; else
+    TypeError.
     """
     hints = typing.get_type_hints(view)
     declared = {f.name: _field(hints[f.name], dict(f.metadata)) for f in dataclasses.fields(view)}
@@ -49,6 +50,8 @@ def _field(hint: Any, metadata: dict[str, Any], *, nullable: bool = False) -> fi
         return _field(inner, metadata, nullable=True)
     if origin is typing.Literal:
         return fields.String(validate=OneOf(arguments), **options)
+    if origin is Mapping:
+        return fields.Dict(**options)
     if origin is tuple:
         return fields.List(_field(arguments[0], {}), **options)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):

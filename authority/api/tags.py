@@ -6,6 +6,8 @@ from flask import Response, g, request
 
 PUBLIC = "public, max-age=30"
 PRIVATE = "private, no-cache"
+ASKED_AGAIN = "public, no-cache"
+"""Of what changes at any moment: whoever keeps it asks whether it is the same still."""
 
 
 def tagged(response: Response, cache_control: str) -> Response:

@@ -4,7 +4,7 @@ Nothing that the store says about a leaf is believed; everything is computed aga
 - the tree: every leaf's hash, the root, and every checkpoint ever signed, its signature and root;
 - readings: strict signatures, network, keys that an approval in the log put to use before, sequences without a gap,
   previous hashes, and verdicts that agree with their codes;
-- acts: canonical JSON, and releases and voids of held readings, once each;
+- acts: canonical JSON, and releases and voids of held readings, once each; a void one may be released after all;
 - books: price, fills, payments and fees by the auction's rule, and that one follows from another;
 - recoveries: what a log that was restored says of the leaves that it lost, or of a chain that went back; what it
   names, and nothing else, is then no finding, and the audit says how much that is;
@@ -732,10 +732,12 @@ class Audit:
 
     def _decision(self, index: int, kind: str, data: Mapping[str, Any]) -> None:
         number = int(data["log_index"])
-        held = self.progress.held.pop(number, None)
+        held, again = self.progress.held.get(number), self.progress.decided.get(number) == kind
         if held is not None:
             self.progress.decided[number] = kind
-        if held is None or held[1].digest.hex() != data["record"]:
+            if kind == "reading_released":
+                del self.progress.held[number]  # a void one is kept: it may be released after all
+        if held is None or again or held[1].digest.hex() != data["record"]:
             self.find("decision_without_hold", index, f"{kind} names reading {data['log_index']}, which is not held")
         elif kind == "reading_released":
             self._pass(*held)

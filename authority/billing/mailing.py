@@ -38,12 +38,24 @@ LONGEST_ERROR = 300
 BILL = "bill"
 """What a person's choice of mails calls those of bills (NoticeChoice)."""
 
+NO_PERSON, NO_ADDRESS, UNWANTED = "no_person", "no_address", "unwanted"
+"""Why nobody of a member gets its bill by mail."""
+WHY_NOT = {
+    NO_PERSON: marked("nobody signs in for this member"),
+    NO_ADDRESS: marked("whoever signs in for this member does so without an e-mail address"),
+    UNWANTED: marked("whoever signs in for this member with an e-mail address has chosen to get no mails of bills"),
+}
+NOT_THIS_PERSON = marked("this person signs in for the member no longer, or has chosen to get no mails of bills")
+
 _M = TypeVar("_M", BillMail, InvitationMail, NoticeMail)
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A bill and somebody who gets it by mail; person_id is None where nobody does. state None: not asked for yet."""
+    """A bill and somebody who gets it by mail; person_id is None where nobody does, and why_not says why (WHY_NOT).
+
+    state None: not asked for yet.
+    """
 
     bill: int
     wallet: str
@@ -52,6 +64,15 @@ class Letter:
     state: str | None = None
     at: int | None = None
     error: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Who gets a member's bills by mail; why_not: why nobody does, empty where somebody does."""
+
+    people: tuple[Person, ...] = ()
+    why_not: str = NO_PERSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +91,16 @@ class Claimed:
 def letters(session: Session, period: int) -> list[Letter]:
     """Every issued bill of a period with everybody who gets it, and what became of it."""
     bills = views.issued_in(session, period)
-    people = _people(session, {bill.wallet for bill in bills})
+    recipients = _recipients(session, {bill.wallet for bill in bills})
     rows = {
         (row.bill, row.person_id): row
         for row in session.scalars(select(BillMail).where(BillMail.bill.in_([bill.number for bill in bills])))
     }
     found = []
     for bill in bills:
-        some = people.get(bill.wallet, [])
-        found += [Letter(bill.number, bill.wallet)] if not some else []
-        for person in some:
+        its = recipients[bill.wallet]
+        found += [Letter(bill.number, bill.wallet, why_not=its.why_not)] if its.why_not else []
+        for person in its.people:
             row = rows.get((bill.number, person.id))
             letter = Letter(bill.number, bill.wallet, person.id, person.login)
             if row is not None:
@@ -89,20 +110,27 @@ def letters(session: Session, period: int) -> list[Letter]:
     return found
 
 
-def _people(session: Session, wallets: set[str]) -> dict[str, list[Person]]:
-    """The members with an e-mail address, by wallet; without those who chose to get no mails of bills."""
-    unwanted = select(NoticeChoice.person_id).where(NoticeChoice.kind == BILL, ~NoticeChoice.wanted)
-    found: dict[str, list[Person]] = defaultdict(list)
+def _recipients(session: Session, wallets: set[str]) -> dict[str, Recipients]:
+    """Who gets the bills of members, by wallet: whoever signs in for one with an e-mail address and wants mails."""
+    unwanted = set(
+        session.scalars(select(NoticeChoice.person_id).where(NoticeChoice.kind == BILL, ~NoticeChoice.wanted))
+    )
+    known: dict[str, list[Person]] = defaultdict(list)
     rows = session.execute(
         select(Person, User.wallet)
         .join(PersonRole, PersonRole.person_id == Person.id)
         .join(User, User.id == PersonRole.member_id)
-        .where(PersonRole.role == "member", User.wallet.in_(wallets), Person.id.not_in(unwanted))
+        .where(PersonRole.role == "member", User.wallet.in_(wallets))
         .order_by(Person.login)
     )
     for person, wallet in rows:
-        if is_mailbox(person.login):
-            found[wallet].append(person)
+        known[wallet].append(person)
+    found = {}
+    for wallet in wallets:
+        reached = [each for each in known[wallet] if is_mailbox(each.login)]
+        some = tuple(each for each in reached if each.id not in unwanted)
+        why_not = "" if some else UNWANTED if reached else NO_ADDRESS if known[wallet] else NO_PERSON
+        found[wallet] = Recipients(some, why_not)
     return found
 
 
@@ -165,12 +193,10 @@ def claim(app: App) -> Claimed | None:
             if row is None:
                 return None
             bill = issued_bill(session, row.bill)
-            person = next(
-                (each for each in _people(session, {bill.wallet})[bill.wallet] if each.id == row.person_id), None
-            )
+            its = _recipients(session, {bill.wallet})[bill.wallet]
+            person = next((each for each in its.people if each.id == row.person_id), None)
             if person is None:
-                row.state = FAILED
-                row.error = marked("no member with an e-mail address any more, or one who wants no mails of bills")
+                row.state, row.error = FAILED, WHY_NOT.get(its.why_not, NOT_THIS_PERSON)
                 continue
             row.next_at = now + CLAIM_SECONDS
             member = views.names(session).get(bill.wallet, bill.wallet)

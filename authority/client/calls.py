@@ -43,6 +43,14 @@ class CampusClient(Service):
         """
         self._transport.ask("DELETE", "/api/v1/me/standing-order", None)
 
+    def get_bank_payments(self) -> schemas.BankPayments:
+        """Bills that are not settled, and the payments that came last.
+
+        It needs a token's scope billing:read.
+        """
+        answer: schemas.BankPayments = self._transport.ask("GET", "/api/v1/billing/payments", schemas.BankPayments)
+        return answer
+
     def get_bill_again(self, number: int) -> schemas.BillRun:
         """A bill computed again: how far it is, and what it came to, figure by figure.
 
@@ -50,6 +58,17 @@ class CampusClient(Service):
         """
         answer: schemas.BillRun = self._transport.ask(
             "GET", path("/api/v1/audit/bills/{number}/again", number=number), schemas.BillRun
+        )
+        return answer
+
+    def get_billing_period(self, period: int) -> schemas.BillingPeriodView:
+        """One billing period: what it lacks before it is closed, and what it comes to.
+
+        Before its bills are issued the totals are those of the bills as they would be now. It needs a token's scope
+        billing:read.
+        """
+        answer: schemas.BillingPeriodView = self._transport.ask(
+            "GET", path("/api/v1/billing/periods/{period}", period=period), schemas.BillingPeriodView
         )
         return answer
 
@@ -95,6 +114,16 @@ class CampusClient(Service):
         )
         return answer
 
+    def get_held_reading(self, log_index: int) -> schemas.HeldEvidence:
+        """A reading that is or was held, with the evidence, and what was decided.
+
+        It needs a token's scope operations:read.
+        """
+        answer: schemas.HeldEvidence = self._transport.ask(
+            "GET", path("/api/v1/readings/held/{log_index}", log_index=log_index), schemas.HeldEvidence
+        )
+        return answer
+
     def get_indicators(
         self, *, from_: date | None = None, to: date | None = None, step: Literal["day", "month"] | None = None
     ) -> schemas.Indicators:
@@ -109,6 +138,16 @@ class CampusClient(Service):
         """
         answer: schemas.Indicators = self._transport.ask(
             "GET", "/api/v1/indicators", schemas.Indicators, query={"from": from_, "to": to, "step": step}
+        )
+        return answer
+
+    def get_issued_bill(self, number: int) -> schemas.TreasurerBill:
+        """An issued bill of any member, with its corrections and payments.
+
+        It needs a token's scope billing:read.
+        """
+        answer: schemas.TreasurerBill = self._transport.ask(
+            "GET", path("/api/v1/billing/bills/{number}", number=number), schemas.TreasurerBill
         )
         return answer
 
@@ -402,6 +441,34 @@ class CampusClient(Service):
         )
         return answer
 
+    def get_waiting(self) -> schemas.Waiting:
+        """What waits for the department, with the figures that its first page shows.
+
+        The things are those of `authority status`. It needs a token's scope operations:read.
+        """
+        answer: schemas.Waiting = self._transport.ask("GET", "/api/v1/operations/waiting", schemas.Waiting)
+        return answer
+
+    def list_access(
+        self, *, cursor: int | None = None, from_: date | None = None, to: date | None = None
+    ) -> schemas.ReadAccesses:
+        """Who read what, the newest first.
+
+        It needs a token's scope audit:read.
+
+        cursor: `next` of the page before; the newest where it is left out.
+        from_: The first day at the site; the log's first.
+        to: The last day; today.
+        """
+        answer: schemas.ReadAccesses = self._transport.ask(
+            "GET", "/api/v1/audit/access", schemas.ReadAccesses, query={"cursor": cursor, "from": from_, "to": to}
+        )
+        return answer
+
+    def iterate_access(self, *, from_: date | None = None, to: date | None = None) -> Iterator[schemas.ReadAccess]:
+        """All that list_access has, a page at a time: who read what, the newest first."""
+        return pages(lambda cursor: self.list_access(cursor=cursor, from_=from_, to=to), "access")
+
     def list_all_announcements(self, *, cursor: int | None = None) -> schemas.AllNews:
         """All announcements, the newest first.
 
@@ -422,6 +489,22 @@ class CampusClient(Service):
         """What is announced to everybody now."""
         answer: schemas.News = self._transport.ask("GET", "/api/v1/announcements", schemas.News)
         return answer
+
+    def list_billing_periods(self, *, cursor: int | None = None) -> schemas.BillingPeriods:
+        """Billing periods, the newest first.
+
+        It needs a token's scope billing:read.
+
+        cursor: `next` of the page before; the newest where it is left out.
+        """
+        answer: schemas.BillingPeriods = self._transport.ask(
+            "GET", "/api/v1/billing/periods", schemas.BillingPeriods, query={"cursor": cursor}
+        )
+        return answer
+
+    def iterate_billing_periods(self) -> Iterator[schemas.BillingPeriod]:
+        """All that list_billing_periods has, a page at a time: billing periods, the newest first."""
+        return pages(lambda cursor: self.list_billing_periods(cursor=cursor), "periods")
 
     def list_bills(self, *, cursor: int | None = None) -> schemas.IssuedBills:
         """Issued bills of all members, by pseudonym, the newest first.
@@ -455,6 +538,22 @@ class CampusClient(Service):
         """All that list_comparisons has, a page at a time: comparisons of books and chain, the newest first."""
         return pages(lambda cursor: self.list_comparisons(cursor=cursor), "comparisons")
 
+    def list_credit_bookings(self, *, cursor: int | None = None) -> schemas.CreditBookings:
+        """Top-ups and payouts of credits, the newest first.
+
+        It needs a token's scope billing:read.
+
+        cursor: `next` of the page before; the newest where it is left out.
+        """
+        answer: schemas.CreditBookings = self._transport.ask(
+            "GET", "/api/v1/billing/credits", schemas.CreditBookings, query={"cursor": cursor}
+        )
+        return answer
+
+    def iterate_credit_bookings(self) -> Iterator[schemas.CreditBooking]:
+        """All that list_credit_bookings has, a page at a time: top-ups and payouts of credits, the newest first."""
+        return pages(lambda cursor: self.list_credit_bookings(cursor=cursor), "bookings")
+
     def list_epochs(self, *, cursor: int | None = None) -> schemas.EpochRows:
         """Epochs with their stages.
 
@@ -470,6 +569,72 @@ class CampusClient(Service):
     def iterate_epochs(self) -> Iterator[schemas.EpochRow]:
         """All that list_epochs has, a page at a time: epochs with their stages."""
         return pages(lambda cursor: self.list_epochs(cursor=cursor), "epochs")
+
+    def list_held_readings(
+        self, *, cursor: int | None = None, code: str | None = None, meter: str | None = None
+    ) -> schemas.HeldRows:
+        """Readings that wait for an operator's decision, the oldest first.
+
+        It needs a token's scope operations:read.
+
+        cursor: `next` of the page before; the first where it is left out.
+        code: Those that are held for this cause alone.
+        meter: Those of this meter, GATEWAY/METER, alone.
+        """
+        answer: schemas.HeldRows = self._transport.ask(
+            "GET", "/api/v1/readings/held", schemas.HeldRows, query={"cursor": cursor, "code": code, "meter": meter}
+        )
+        return answer
+
+    def iterate_held_readings(self, *, code: str | None = None, meter: str | None = None) -> Iterator[schemas.HeldRow]:
+        """All that list_held_readings has, a page at a time: readings that wait for an operator's decision, the
+        oldest first.
+        """
+        return pages(lambda cursor: self.list_held_readings(cursor=cursor, code=code, meter=meter), "readings")
+
+    def list_log_checkpoints(self, *, cursor: int | None = None) -> schemas.PublishedCheckpoints:
+        """Published checkpoints of the log beside the chain's, the newest first.
+
+        It needs a token's scope audit:read.
+
+        cursor: `next` of the page before; the newest where it is left out.
+        """
+        answer: schemas.PublishedCheckpoints = self._transport.ask(
+            "GET", "/api/v1/log/checkpoints", schemas.PublishedCheckpoints, query={"cursor": cursor}
+        )
+        return answer
+
+    def iterate_log_checkpoints(self) -> Iterator[schemas.PublishedCheckpoint]:
+        """All that list_log_checkpoints has, a page at a time: published checkpoints of the log beside the chain's,
+        the newest first.
+        """
+        return pages(lambda cursor: self.list_log_checkpoints(cursor=cursor), "checkpoints")
+
+    def list_log_leaves(
+        self, *, cursor: int | None = None, from_: date | None = None, to: date | None = None, kind: str | None = None
+    ) -> schemas.LogLeaves:
+        """Entries of the log by kind and days, the newest first.
+
+        It needs a token's scope audit:read.
+
+        cursor: `next` of the page before; the newest where it is left out.
+        from_: The first day at the site; the log's first.
+        to: The last day; today.
+        kind: Entries of this kind alone; else of all.
+        """
+        answer: schemas.LogLeaves = self._transport.ask(
+            "GET",
+            "/api/v1/log/leaves",
+            schemas.LogLeaves,
+            query={"cursor": cursor, "from": from_, "to": to, "kind": kind},
+        )
+        return answer
+
+    def iterate_log_leaves(
+        self, *, from_: date | None = None, to: date | None = None, kind: str | None = None
+    ) -> Iterator[schemas.LogLeaf]:
+        """All that list_log_leaves has, a page at a time: entries of the log by kind and days, the newest first."""
+        return pages(lambda cursor: self.list_log_leaves(cursor=cursor, from_=from_, to=to, kind=kind), "leaves")
 
     def list_my_announcements(self) -> schemas.News:
         """What is announced to you now.
@@ -576,6 +741,27 @@ class CampusClient(Service):
         and what became of it.
         """
         return pages(lambda cursor: self.list_my_transfers(cursor=cursor), "transfers")
+
+    def list_period_bills(self, period: int, *, cursor: int | None = None) -> schemas.PeriodBills:
+        """A billing period's bills, issued or as they would be now.
+
+        It needs a token's scope billing:read.
+
+        cursor: `next` of the page before; the first where it is left out.
+        """
+        answer: schemas.PeriodBills = self._transport.ask(
+            "GET",
+            path("/api/v1/billing/periods/{period}/bills", period=period),
+            schemas.PeriodBills,
+            query={"cursor": cursor},
+        )
+        return answer
+
+    def iterate_period_bills(self, period: int) -> Iterator[schemas.PeriodBill]:
+        """All that list_period_bills has, a page at a time: a billing period's bills, issued or as they would be
+        now.
+        """
+        return pages(lambda cursor: self.list_period_bills(period, cursor=cursor), "bills")
 
     def list_tickets(self, *, cursor: int | None = None) -> schemas.Disputes:
         """All disputes, the newest first.

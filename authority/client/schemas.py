@@ -6,7 +6,7 @@ Times are Unix seconds, energies Wh, prices micro-credits per kWh, amounts micro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,40 @@ class Balances:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BankPayment:
+    """A payment of a bill, out of a bank's statement.
+
+    bill: The bill.
+    micro_credits: How much; negative where the department paid.
+    booked_on: The bank's day, YYYY-MM-DD.
+    entered_at: When it was entered.
+    entered_by: By whom: a pseudonym.
+    log_leaf: Its entry in the log.
+    withdrawn_at: Since when it no longer counts; null where it does.
+    """
+
+    bill: int
+    micro_credits: int
+    booked_on: str
+    entered_at: int
+    entered_by: str
+    log_leaf: int
+    withdrawn_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankPayments:
+    """What is not settled, and what came by bank.
+
+    unsettled: Bills that are not settled, by number.
+    newest: The 50 payments that were entered last.
+    """
+
+    unsettled: tuple[BillStanding, ...]
+    newest: tuple[BankPayment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BillAgain:
     """A bill as log and chain make it, by rules of the audit's own.
 
@@ -63,6 +97,30 @@ class BillAgain:
     found_due_micro_credits: int
     figures: tuple[BillFigure, ...]
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillCorrection:
+    """A correction of a bill.
+
+    number: Its place among the bill's corrections, from 1.
+    line: The line that it corrects.
+    micro_credits: By how much; positive where the member pays more.
+    reason: Why.
+    entered_at: When.
+    entered_by: By whom: a pseudonym.
+    log_leaf: Its entry in the log.
+    on_bill: The bill that has it; null: the member's next one will.
+    """
+
+    number: int
+    line: int
+    micro_credits: int
+    reason: str
+    entered_at: int
+    entered_by: str
+    log_leaf: int
+    on_bill: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +191,146 @@ class BillRun:
     number: int
     run: Run
     again: BillAgain | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillStanding:
+    """How far a bill is paid by bank.
+
+    bill: Its number.
+    period: Its billing period.
+    wallet: The member's wallet.
+    member: The member's name; the wallet where the member was erased.
+    reference: What a payment names (ISO 11649).
+    payable_micro_credits: What is to be paid by bank, in whole minor units of money.
+    paid_micro_credits: What was paid.
+    state: open, part_paid, paid, overpaid or nothing_due.
+    """
+
+    bill: int
+    period: int
+    wallet: str
+    member: str
+    reference: str
+    payable_micro_credits: int
+    paid_micro_credits: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingChecklist:
+    """What keeps a period from being closed, and what its bills would lack.
+
+    can_close: Whether it can be closed, with gaps or without.
+    blocking: Why it cannot be closed at all, in sentences.
+    open_until: Until when the chain books in it; null where that is over.
+    pinned: Whether its last epoch has a checkpoint.
+    gaps: What is missing.
+    """
+
+    can_close: bool
+    blocking: tuple[str, ...]
+    open_until: int | None
+    pinned: bool
+    gaps: tuple[BillingGap, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingGap:
+    """Something that a period's bills do not hold yet.
+
+    code: What it is.
+    subject: Whom or what it is about: a wallet, GATEWAY/METER, an estimate.
+    message: What that means.
+    settled_until: Until when a member is settled; null: never, or about something else.
+    readings_held: Readings that wait for an operator.
+    """
+
+    code: Literal["member_unsettled", "readings_held", "estimate_overtaken"]
+    subject: str
+    message: str
+    settled_until: int | None
+    readings_held: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingPeriod:
+    """A billing period in short.
+
+    period: Its number.
+    starts_at: Its beginning.
+    ends_at: Its end; where it still runs, when it will end.
+    state: open: it runs; ended: it waits to be closed; closed: its bills wait to be issued; issued.
+    bills: Bills that were issued.
+    due_micro_credits: What is due by those bills over all.
+    closed_at: When it was closed; null before.
+    issued_at: When its bills were issued; null before.
+    """
+
+    period: int
+    starts_at: int
+    ends_at: int
+    state: Literal["open", "ended", "closed", "issued"]
+    bills: int
+    due_micro_credits: int
+    closed_at: int | None
+    issued_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingPeriodView:
+    """A period with what it lacks and what it comes to: as issued, or as its bills would be now.
+
+    period: In short.
+    checklist: Before it is closed; null while it runs, and once it is closed.
+    totals: Its bills together.
+    """
+
+    period: BillingPeriod
+    checklist: BillingChecklist | None
+    totals: BillingTotals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingPeriods:
+    """Billing periods, the newest first.
+
+    periods: At most 50.
+    next: What to ask for next, as `cursor`; null where there are no older ones.
+    due: The period that is closed or issued next; null where none is.
+    chain_away: Whether the validator does not answer: then those alone that were closed.
+    """
+
+    periods: tuple[BillingPeriod, ...]
+    next: str | None
+    due: int | None
+    chain_away: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingTotals:
+    """A period's bills together.
+
+    bills: Bills.
+    drawn_wh: Drawn from the campus.
+    covered_wh: Covered by own and bought energy.
+    estimated_wh: Estimated.
+    corrected_micro_credits: Corrections of earlier bills.
+    moved_micro_credits: What the chain has moved already.
+    to_pay_micro_credits: What members are to pay.
+    to_be_paid_micro_credits: What members are to be paid; negative.
+    due_micro_credits: Both together.
+    """
+
+    bills: int
+    drawn_wh: int
+    covered_wh: int
+    estimated_wh: int
+    corrected_micro_credits: int
+    moved_micro_credits: int
+    to_pay_micro_credits: int
+    to_be_paid_micro_credits: int
+    due_micro_credits: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +512,42 @@ class Comparisons:
     """
 
     comparisons: tuple[Comparison, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditBooking:
+    """A top-up or payout of credits.
+
+    reference: The bank's reference.
+    wallet: The member's wallet.
+    member: The member's name; the wallet where the member was erased.
+    micro_credits: How much; negative: paid out.
+    state: How far it is.
+    told: Why it was refused, or what it waits for; empty otherwise.
+    at: When it was asked for, or booked.
+    by: By whom: a pseudonym, or a command.
+    """
+
+    reference: str
+    wallet: str
+    member: str
+    micro_credits: int
+    state: Literal["waiting", "booked", "refused"]
+    told: str
+    at: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditBookings:
+    """Top-ups and payouts, the newest first.
+
+    bookings: About 50: those of one second stand together.
+    next: What to ask for next, as `cursor`; null where there are no older ones.
+    """
+
+    bookings: tuple[CreditBooking, ...]
     next: str | None
 
 
@@ -790,6 +1024,112 @@ class GivenTransfers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldEvidence:
+    """A reading that is or was held, and what it is judged by.
+
+    log_index: Its entry in the log.
+    meter: GATEWAY/METER.
+    serial: The meter's serial number.
+    role: What the meter measures.
+    source: The source that the reading names.
+    planned_source: The source in the campus plan.
+    nameplate_w: The installation's power.
+    storage_wh: What its storage holds.
+    sequence: The reading's own number.
+    interval_end: The end of its interval.
+    interval_seconds: How long that is.
+    received_at: When it came.
+    code: Why it was held, for programs.
+    cause: The same for people.
+    reset: Whether the meter says that its registers were reset.
+    clock_deviation_seconds: The gateway's clock less the meter's; null: not known.
+    record_sha256: The record's hash, which its leaf has.
+    before_ended_at: When the reading before it ended that passed; null: there is none.
+    most_wh: The most that the installation can make in between; null: nothing bounds it.
+    registers: The registers, before and now.
+    held_after: Later readings of the meter that wait too.
+    state: held: it waits; else accepted, released or void.
+    superseded: Why it can go to the chain no more; null where it can, or is on its way.
+    decided_at: When it was decided; null while it waits.
+    decided_by: By whom: a pseudonym, or a part of the service.
+    reason: Why.
+    decision_leaf: The decision's entry in the log.
+    """
+
+    log_index: int
+    meter: str
+    serial: str
+    role: str
+    source: str
+    planned_source: str
+    nameplate_w: int
+    storage_wh: int
+    sequence: int
+    interval_end: int
+    interval_seconds: int
+    received_at: int
+    code: str
+    cause: str
+    reset: bool
+    clock_deviation_seconds: int | None
+    record_sha256: str
+    before_ended_at: int | None
+    most_wh: int | None
+    registers: tuple[RegisterMoved, ...]
+    held_after: int
+    state: str
+    superseded: str | None
+    decided_at: int | None
+    decided_by: str | None
+    reason: str | None
+    decision_leaf: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRow:
+    """A reading that waits for an operator's decision.
+
+    log_index: Its entry in the log.
+    meter: GATEWAY/METER.
+    serial: The meter's serial number.
+    sequence: The reading's own number.
+    interval_end: The end of its interval.
+    received_at: When it came.
+    code: Why it is held, for programs.
+    cause: The same for people.
+    generation_wh: The meter's register of what was generated.
+    consumption_wh: Of what was drawn.
+    charge_wh: Of what was put into the storage.
+    discharge_wh: Of what was taken out of it.
+    """
+
+    log_index: int
+    meter: str
+    serial: str
+    sequence: int
+    interval_end: int
+    received_at: int
+    code: str
+    cause: str
+    generation_wh: int
+    consumption_wh: int
+    charge_wh: int
+    discharge_wh: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRows:
+    """Readings that wait for a decision, the oldest first.
+
+    readings: At most 50.
+    next: What to ask for next, as `cursor`; null at the end.
+    """
+
+    readings: tuple[HeldRow, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """A time in which a part was not up.
 
@@ -946,6 +1286,36 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogLeaf:
+    """An entry of the log.
+
+    leaf: Its place.
+    kind: reading, book, or the kind of an act, such as bill_issued.
+    at: When the authority took it.
+    actor: Who acted: a pseudonym, or a part of the service; empty for a reading or a book.
+    data: What it says; its fields are the kind's own.
+    """
+
+    leaf: int
+    kind: str
+    at: int
+    actor: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLeaves:
+    """Entries of the log, the newest first.
+
+    leaves: At most 50.
+    next: What to ask for next, as `cursor`; null where there are no older ones.
+    """
+
+    leaves: tuple[LogLeaf, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketStep:
     """The books of the epochs that began in one step of the range.
 
@@ -1063,6 +1433,26 @@ class MeterRow:
     member: str
     state: str
     days: tuple[MeterDay, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterWaiting:
+    """A meter, and what waits of its readings.
+
+    meter: GATEWAY/METER.
+    member: The member's name.
+    state: planned, active, suspended or retired.
+    last_interval_end: The end of its last interval; null where none came.
+    on_the_way: Readings that passed and are not on the chain yet.
+    held: Readings that wait for an operator.
+    """
+
+    meter: str
+    member: str
+    state: str
+    last_interval_end: int | None
+    on_the_way: int
+    held: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1228,6 +1618,50 @@ class PartNow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodBill:
+    """A bill of a period in one row.
+
+    number: Its number; null before it is issued.
+    wallet: The member's wallet, its pseudonym.
+    member: The member's name; the wallet where the member was erased.
+    drawn_wh: Drawn from the campus.
+    covered_wh: Covered by own and bought energy.
+    estimated_wh: Estimated.
+    corrected_micro_credits: Corrections of earlier bills.
+    moved_micro_credits: What the chain has moved already.
+    due_micro_credits: What is due; negative where the member is paid.
+    payment_state: open, part_paid, paid, overpaid or nothing_due; null before the bill is issued.
+    paid_micro_credits: What was paid by bank; null before the bill is issued.
+    """
+
+    number: int | None
+    wallet: str
+    member: str
+    drawn_wh: int
+    covered_wh: int
+    estimated_wh: int
+    corrected_micro_credits: int
+    moved_micro_credits: int
+    due_micro_credits: int
+    payment_state: str | None
+    paid_micro_credits: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodBills:
+    """The bills of a period, issued or as they would be now.
+
+    bills: At most 50, by number; before they are issued, by wallet.
+    next: What to ask for next, as `cursor`; null at the end.
+    issued: Whether they are issued.
+    """
+
+    bills: tuple[PeriodBill, ...]
+    next: str | None
+    issued: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The campus grid and what is on it.
 
@@ -1330,6 +1764,68 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedCheckpoint:
+    """A checkpoint of the log that was published.
+
+    size: How many entries it covers.
+    epoch: The epoch whose checkpoint on the chain has it.
+    root: The root of the tree, hex.
+    signed: Whether its signature verifies.
+    cosignatures: How many witnesses cosigned it.
+    pinned: Whether the chain has the same; null where it has none, or the validator does not answer.
+    """
+
+    size: int
+    epoch: int
+    root: str
+    signed: bool
+    cosignatures: int
+    pinned: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedCheckpoints:
+    """Published checkpoints, the newest first.
+
+    checkpoints: At most 50.
+    next: What to ask for next, as `cursor`; null where there are no older ones.
+    """
+
+    checkpoints: tuple[PublishedCheckpoint, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAccess:
+    """Somebody read what others have; noted at most once in a quarter of an hour.
+
+    leaf: Its entry in the log.
+    at: When.
+    reader: Who: a pseudonym.
+    what: What was read, such as bills or held readings.
+    subject: Whose: a member's wallet, or everybody.
+    """
+
+    leaf: int
+    at: int
+    reader: str
+    what: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAccesses:
+    """Who read what, the newest first.
+
+    access: At most 50.
+    next: What to ask for next, as `cursor`; null where there are no older ones.
+    """
+
+    access: tuple[ReadAccess, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedReading:
     """A reading that came and that the chain refuses.
 
@@ -1341,6 +1837,22 @@ class RefusedReading:
     log_index: int
     boundary: int
     error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterMoved:
+    """A register of a reading beside the same of the reading before.
+
+    register: generation, consumption, charge or discharge.
+    before_wh: In the reading before; null where there is none.
+    now_wh: In this one.
+    may_move: Whether it may move in this meter's role.
+    """
+
+    register: str
+    before_wh: int | None
+    now_wh: int
+    may_move: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1716,6 +2228,64 @@ class TransferPreview:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TreasurerBill:
+    """An issued bill, with what was corrected and paid of it.
+
+    standing: How far it is paid.
+    issued_at: When it was issued.
+    sha256: SHA-256 of its document, which is in the log.
+    log_leaf: The leaf of the log that has it.
+    document: The document as it was issued.
+    corrections: Corrections, as they were entered.
+    payments: Payments, withdrawn ones too.
+    """
+
+    standing: BillStanding
+    issued_at: int
+    sha256: str
+    log_leaf: int
+    document: dict[str, Any]
+    corrections: tuple[BillCorrection, ...]
+    payments: tuple[BankPayment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What waits for the department, and the figures beside it.
+
+    time: When this was looked at.
+    things: What needs a person, the most urgent first.
+    gateways: Gateways.
+    gateways_heard: Those of them that were heard lately.
+    readings_held: Readings that wait for an operator.
+    enrolments_waiting: Gateways that wait to be let in.
+    disputes_waiting: Disputes that wait for an answer.
+    settlement_alerts: Alerts of settlement.
+    epochs_behind: Epochs whose grace is over, and that have no checkpoint.
+    operator_lamports: What the operator's wallet has; null where the chain does not answer.
+    operator_days_left: For how many days that lasts; null where it is not known.
+    backup_at: When the last backup was made; null: never.
+    paused: What governance has stopped; null where the validator does not answer.
+    meters: Every meter in use.
+    """
+
+    time: int
+    things: tuple[WaitingThing, ...]
+    gateways: int
+    gateways_heard: int
+    readings_held: int
+    enrolments_waiting: int
+    disputes_waiting: int
+    settlement_alerts: int
+    epochs_behind: int
+    operator_lamports: int | None
+    operator_days_left: float | None
+    backup_at: int | None
+    paused: tuple[str, ...] | None
+    meters: tuple[MeterWaiting, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingReading:
     """A reading of the epoch's end that is not on the chain.
 
@@ -1729,6 +2299,22 @@ class WaitingReading:
     why: Literal["missing", "held", "on_the_way", "refused"]
     log_index: int | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingThing:
+    """Something that needs a person.
+
+    code: What it is, for programs, such as held or meter_silent.
+    subject: Whom or what it is about.
+    text: What is wrong, and what to do, in a sentence.
+    about: Tells things of one code and subject apart; often empty.
+    """
+
+    code: str
+    subject: str
+    text: str
+    about: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from authority.refusals import NotFoundError
 from authority.store.metering import (
     DISPOSITION_ACCEPTED,
     DISPOSITION_HELD,
+    DISPOSITION_VOID,
     PASSED,
     Frame,
     Meter,
@@ -151,7 +152,7 @@ def of_reading(session: Session, log_index: int, tolerance_bps: int) -> Evidence
             for name, one, now in zip(REGISTERS, was, record.registers, strict=True)
         ),
         held_after=len(later),
-        superseded=superseded(session, frame) if frame.disposition == DISPOSITION_HELD else None,
+        superseded=superseded(session, frame) if frame.disposition in (DISPOSITION_HELD, DISPOSITION_VOID) else None,
         disposition=frame.disposition,
         resolved_at=frame.resolved_at,
         resolved_by=frame.resolved_by,

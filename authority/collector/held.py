@@ -1,7 +1,8 @@
 """Held readings: what an operator sees, and the two things to do about one. Both are acts, logged as leaves.
 
-A released reading goes to the chain like an accepted one, and later steps are measured from it. A void one never does;
-registers are cumulative, so the next accepted reading carries its energy, as far as policy lets it.
+A released reading goes to the chain like an accepted one, and later steps are measured from it: that is not taken back.
+A void one does not; registers are cumulative, so the next accepted reading carries its energy, as far as policy lets
+it. Until that is on the chain a void one can be released after all.
 """
 
 from __future__ import annotations
@@ -56,16 +57,18 @@ class HeldReading:
 class Chosen:
     """Which held readings are meant; each word that is given narrows it down.
 
-    meter is "gateway/meter"; since is the least interval end, Unix seconds; code is the cause for which it is held.
+    meter is "gateway/meter"; since is the least interval end, Unix seconds; code is the cause for which it is held;
+    after is a place in the log: those up to it are left out.
     """
 
     meter: str | None = None
     since: int | None = None
     code: str | None = None
+    after: int | None = None
 
 
-def held(session: Session, chosen: Chosen = Chosen()) -> list[HeldReading]:
-    """The readings that wait for a decision, oldest first; NotFoundError for a meter that there is not."""
+def held(session: Session, chosen: Chosen = Chosen(), most: int | None = None) -> list[HeldReading]:
+    """The readings that wait for a decision, oldest first, at most so many; NotFoundError for a meter there is not."""
     query = select(Frame).where(metering.held_back(Frame))
     if chosen.meter is not None:
         gateway, _, name = chosen.meter.partition("/")
@@ -77,7 +80,9 @@ def held(session: Session, chosen: Chosen = Chosen()) -> list[HeldReading]:
         query = query.where(Frame.interval_end >= chosen.since)
     if chosen.code is not None:
         query = query.where(Frame.code == chosen.code)
-    rows = session.scalars(query.options(joinedload(Frame.meter)).order_by(Frame.log_index))
+    if chosen.after is not None:
+        query = query.where(Frame.log_index > chosen.after)
+    rows = session.scalars(query.options(joinedload(Frame.meter)).order_by(Frame.log_index).limit(most))
     return [
         HeldReading(
             row.log_index,
@@ -94,11 +99,16 @@ def held(session: Session, chosen: Chosen = Chosen()) -> list[HeldReading]:
     ]
 
 
-def _held_frame(session: Session, log_index: int) -> Frame:
+def _frame(session: Session, log_index: int) -> Frame:
     log.lock(session)  # orders this decision with ingesting, which reads dispositions
     frame = session.get(Frame, log_index, populate_existing=True)
     if frame is None:
         raise NotFoundError(f"the log's leaf {log_index} is not a reading")
+    return frame
+
+
+def _held_frame(session: Session, log_index: int) -> Frame:
+    frame = _frame(session, log_index)
     if frame.disposition != metering.DISPOSITION_HELD:
         raise NotHeldError(f"reading {log_index} is {frame.disposition}: only held readings are decided")
     return frame
@@ -119,7 +129,7 @@ def _decide(session: Session, frame: Frame, kind: str, disposition: str, actor: 
 
 
 def superseded(session: Session, frame: Frame) -> str | None:
-    """Why a held reading can go to the chain no more; None where it can."""
+    """Why a held or void reading can go to the chain no more; None where it can."""
     if session.get_one(MeterKey, frame.public_key, populate_existing=True).retired_at is not None:
         return marked("the meter's key was replaced since, and a later reading carries this one's energy")
     later = session.scalar(
@@ -211,6 +221,24 @@ def release(session: Session, log_index: int, *, actor: str, reason: str, now: i
     why = superseded(session, frame)
     if why is not None:
         raise SupersededError(f"{why}; it is void when the list is next looked at")
+    return _release(session, frame, actor, reason, now)
+
+
+def release_after_all(session: Session, log_index: int, *, actor: str, reason: str, now: int) -> int:
+    """Let a void reading go on to the chain after all; the act's log index.
+
+    SupersededError where a later reading of the meter carries its energy; NotHeldError for one that is not void.
+    """
+    frame = _frame(session, log_index)
+    if frame.disposition != metering.DISPOSITION_VOID:
+        raise NotHeldError(f"reading {log_index} is {frame.disposition}: only a void one is released after all")
+    why = superseded(session, frame)
+    if why is not None:
+        raise SupersededError(f"{why}; so it stays void")
+    return _release(session, frame, actor, reason, now)
+
+
+def _release(session: Session, frame: Frame, actor: str, reason: str, now: int) -> int:
     key = session.get_one(MeterKey, frame.public_key)
     if key.passed_log_index is None or key.passed_log_index < frame.log_index:
         key.passed_log_index, key.passed_record = frame.log_index, frame.frame[:RECORD_SIZE]
@@ -219,6 +247,6 @@ def release(session: Session, log_index: int, *, actor: str, reason: str, now: i
 
 
 def void(session: Session, log_index: int, *, actor: str, reason: str, now: int) -> int:
-    """Keep a held reading from the chain for good; the act's log index."""
+    """Keep a held reading from the chain; the act's log index."""
     frame = _held_frame(session, log_index)
     return _decide(session, frame, "reading_voided", metering.DISPOSITION_VOID, actor, reason, now)

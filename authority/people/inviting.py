@@ -2,8 +2,9 @@
 
 A list's columns are id, login, name and member (of the market). The id is the campus's own key of a person, such as a
 tenancy's number: it says who is who when a name or a login changes, so the same list again changes nothing. From the
-pages people are invited as members alone. Whoever has a role of the department, or has signed in already, gets a new
-link by a command: a link opens the account of whom it names.
+pages people are invited as members alone. A link opens the account of whom it names: so a member who has signed in
+already, and lost the way in, gets a new one by mail alone, where no operator sees it; whoever has another role gets one
+by a command.
 """
 
 from __future__ import annotations
@@ -151,16 +152,19 @@ def invite_all(
 
 
 def invite_again(session: Session, pseudonym: str, *, by: str, now: int, mail: Home | None = None) -> Invited:
-    """A new link for a member who has never signed in, mailed or not; the earlier one is void.
+    """A new link for a member, mailed or not; the earlier one is void. Who has signed in before gets it by mail alone.
 
-    InviteRefusedError for others, and those of `invitation_mails.ask`.
+    Whoever uses it is signed out everywhere else. InviteRefusedError for others, and those of `invitation_mails.ask`.
     """
     person = session.scalar(select(Person).where(Person.pseudonym == pseudonym).with_for_update())
     if person is None:
         raise InviteRefusedError("there is nobody of that pseudonym; see the list")
     _require_plain(session, person)
-    if records.has_signed_in(session, person):
-        raise InviteRefusedError(f"this person has signed in before, so a link would open its account: {_by_command()}")
+    if mail is None and records.has_signed_in(session, person):
+        raise InviteRefusedError(
+            "this person has signed in before, so a link that is shown would open its account: have it mailed, or: "
+            f"{_by_command()}"
+        )
     return _invited(session, person, by, now, mail)
 
 

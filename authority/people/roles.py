@@ -41,12 +41,23 @@ SEES_COMPARISONS = frozenset({TREASURER, AUDITOR, AUTHORITY})
 ANSWERS_DISPUTES = frozenset({OPERATOR, TREASURER})
 """Roles that see what members dispute, answer and close it."""
 
-READ_ENERGY, READ_MONEY, WRITE_TRADING, WRITE_MONEY, READ_OPERATIONS, RUN_AUDITS = SCOPES = (
+(
+    READ_ENERGY,
+    READ_MONEY,
+    WRITE_TRADING,
+    WRITE_MONEY,
+    READ_OPERATIONS,
+    READ_BILLING,
+    READ_AUDIT,
+    RUN_AUDITS,
+) = SCOPES = (
     "energy:read",
     "money:read",
     "trading:write",
     "money:write",
     "operations:read",
+    "billing:read",
+    "audit:read",
     "audit:run",
 )
 """What a program's token may do; one without a scope for it is refused."""

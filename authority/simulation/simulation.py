@@ -358,7 +358,7 @@ def take(home: CampusHome, sent: list[Sent]) -> None:
 
 
 def sum_days(home: CampusHome) -> None:
-    """Sum the days that are over, as the settlement process does in service: pages of months and years read the sums."""
+    """Sum the days that are over, as the settlement process does: pages of months and years read the sums."""
     app = home.app
     settings = app.home.settings
     day_sums.keep(app.store, ZoneInfo(settings.site.zone), settings.epoch.seconds, app.clock())

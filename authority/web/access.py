@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from authority.api import (
     audits,
+    billing,
     epochs,
+    held,
+    log_reading,
     me,
     me_certificates,
     me_export,
@@ -45,6 +48,7 @@ from authority.web import (
     tariff_pages,
     ticket_pages,
     treasurer_pages,
+    waiting,
     wallet_pages,
     webhook_pages,
 )
@@ -95,6 +99,10 @@ RULES: Mapping[str, Rule] = {
     **operator_acts.RULES,
     **audit_pages.RULES,
     **audits.RULES,
+    **log_reading.RULES,
+    **billing.RULES,
+    **held.RULES,
+    **waiting.RULES,
     **approval_pages.RULES,
     **ticket_pages.RULES,
     **me.RULES,

@@ -21,9 +21,12 @@ from werkzeug.routing import IntegerConverter
 from authority import api
 from authority.api import (
     audits,
+    billing,
     description,
     epochs,
     gate,
+    held,
+    log_reading,
     me,
     me_certificates,
     me_export,
@@ -110,6 +113,7 @@ from authority.web import (
     tariff_pages,
     ticket_pages,
     treasurer_pages,
+    waiting,
     wallet_pages,
     webhook_pages,
 )
@@ -335,13 +339,19 @@ def _add_people(app: APIFlask, people: People) -> None:
     treasury = Treasury(people.app, people.client)
     app.register_blueprint(treasurer_pages.blueprint(treasury))
     app.register_blueprint(estimate_pages.blueprint(treasury))
-    shown = operator_pages.Shown(people.app, people.client)
+    app.register_blueprint(billing.blueprint(treasury))
+    waits = waiting.Waits(people.app, people.client)
+    app.register_blueprint(waiting.blueprint(waits))
+    held_readings = held.HeldReadings(people.app)
+    app.register_blueprint(held.blueprint(held_readings))
+    shown = operator_pages.Shown(people.app, people.client, waits, held_readings)
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))
     jobs = AuditJobs.of(people.app.home.path, people.app.clock)
     audit_log = AuditLog(people.app, people.client)
     app.register_blueprint(audit_pages.blueprint(people.app, audit_log, jobs))
     app.register_blueprint(audits.blueprint(audits.Audits(people.app, audit_log, jobs)))
+    app.register_blueprint(log_reading.blueprint(people.app, audit_log))
     app.register_blueprint(approval_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members, by_hand))
     app.register_blueprint(me_export.blueprint(people.app))

@@ -21,6 +21,7 @@ from authority.billing.calendar import local
 from authority.billing.views import words_of
 from authority.language.reading import gettext
 from authority.people import reads
+from authority.people.reads import DATA_READ
 from authority.people.roles import AUDITS
 from authority.web import answers, ranges
 from authority.web.answers import page, redirect
@@ -42,8 +43,6 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
     ),
     Rule(AUDITS),
 )
-ACCESS = "data_read"
-"""The kind of the acts that say who read what."""
 
 
 def blueprint(app: App, found: AuditLog, jobs: AuditJobs) -> Blueprint:
@@ -71,10 +70,10 @@ def blueprint(app: App, found: AuditLog, jobs: AuditJobs) -> Blueprint:
     @audit.get("/log")
     def entries() -> Response:
         kind = request.args.get("kind", "")
-        note("access" if kind == ACCESS else "log")
+        note("access" if kind == DATA_READ else "log")
         first, last = _day("from"), _day("to")
         told = found.entries(kind, first, last, answers.place("before"))
-        return shown("audit_log.html", kind=kind, first=first, last=last, found=told, access=kind == ACCESS)
+        return shown("audit_log.html", kind=kind, first=first, last=last, found=told, access=kind == DATA_READ)
 
     @audit.get("/checkpoints")
     def checkpoints() -> Response:

@@ -36,6 +36,7 @@ from authority.web.operator_pages import Shown, enrolment_of
 RULES: Mapping[str, Rule] = dict.fromkeys(
     (
         "acts.decide_reading",
+        "acts.decide_readings",
         "acts.decide_enrolment",
         "acts.claim",
         "acts.invite",
@@ -62,10 +63,11 @@ def blueprint(shown: Shown) -> Blueprint:
 
     @acts.post("/held/<int:log_index>")
     def decide_reading(log_index: int) -> Response:
-        """Release a held reading, or void it. It cannot be taken back, so it has to be confirmed."""
+        """Release a held reading, or void it; or release a void one after all. It has to be confirmed."""
         decisions: dict[str, tuple[Callable[..., int], str]] = {
             "release": (held.release, DISPOSITION_RELEASED),
             "void": (held.void, DISPOSITION_VOID),
+            "after-all": (held.release_after_all, DISPOSITION_RELEASED),
         }
         chosen, who = decisions.get(request.form.get("act", "")), gate.principal()
         given = request.form.get("reason", "")
@@ -81,6 +83,28 @@ def blueprint(shown: Shown) -> Blueprint:
         except (PeopleError, RefusalError) as error:
             return shown.reading(log_index, str(error), status_of(error), given)
         return redirect(url_for("operator.reading", log_index=log_index))
+
+    @acts.post("/held")
+    def decide_readings() -> Response:
+        """Release or void what was shown of a cause, of a meter, or all that is held: each is an act of its own."""
+        form, who, now = request.form, gate.principal(), app.clock()
+        decisions: dict[str, Callable[..., int]] = {"release": held.release, "void": held.void}
+        decide, given = decisions.get(form.get("act", "")), form.get("reason", "")
+        last = form.get("last", "")
+        try:
+            if decide is None or not (last.isascii() and last.isdigit() and len(last) < 19):
+                raise ActUnclearError("say whether they are released or void")
+            confirmed()
+            held.tidy(app.store, now)
+            chosen = held.Chosen(meter=form.get("meter") or None, code=form.get("code") or None)
+            with app.store.read() as session:
+                reason = words(session)
+                indexes = [each.log_index for each in held.held(session, chosen) if each.log_index <= int(last)]
+            for _ in held.in_groups(app.store, decide, indexes, actor=who.actor, reason=reason, now=now):
+                pass
+        except (PeopleError, RefusalError) as error:
+            return shown.held_readings(str(error), status_of(error), given)
+        return redirect(url_for("operator.held_readings"))
 
     @acts.post("/enrolments/<enrolment_id>")
     def decide_enrolment(enrolment_id: str) -> Response:
@@ -208,7 +232,7 @@ def blueprint(shown: Shown) -> Blueprint:
 
     @acts.post("/members/<pseudonym>/invitation")
     def invite_again(pseudonym: str) -> Response:
-        """A new link for a member who has not signed in yet."""
+        """A new link for a member; for one who has signed in before by mail alone."""
         now = app.clock()
         try:
             with app.store.write() as session:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from authority.api import gate
 from authority.api.gate import Rule
+from authority.api.held import HELD, HeldReadings
 from authority.api.meter_days import METERS, MeterDays, day_of
 from authority.app import App
 from authority.billing.calendar import local
@@ -28,12 +29,12 @@ from authority.people import invitation_mails, leave_requests, reads, records, s
 from authority.people.roles import OPERATES, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
 from authority.status import facts, judgement
-from authority.status.facts import Facts
 from authority.store.enrolments import Approval, Enrolment
 from authority.store.metering import Gateway, Meter
 from authority.store.people import User
-from authority.web import meter_map, ranges
+from authority.web import answers, meter_map, ranges
 from authority.web.answers import page
+from authority.web.waiting import WAITING, Waits
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
     (
@@ -59,9 +60,11 @@ SHOWN_APPROVALS = 20
 class Shown:
     """Renders the operator's pages; the acts show them too, with a message. What is read is logged first."""
 
-    def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
+    def __init__(self, app: App, client: Callable[[], ChainClient], waits: Waits, held: HeldReadings) -> None:
         self.app = app
         self.client = client
+        self.waits = waits
+        self.held = held
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.days = MeterDays(app)
 
@@ -86,36 +89,40 @@ class Shown:
         except (ValueError, OverflowError, OSError):
             return str(seconds)
 
-    def facts(self) -> Facts:
-        """What `authority status` knows."""
-        asking = self.client()
-        try:
-            return facts.gather(self.app, asking)
-        finally:
-            asking.close()
-
     def waiting(self) -> Response:
         """What waits for a person, the most urgent first."""
-        gathered = self.facts()
-        found = judgement.problems(gathered)
+        gathered, problems = self.waits.waiting()
         meters = {judgement.meter_subject(each): each for each in gathered.meters}
-        return self._page("op.html", "waiting", "", 200, facts=gathered, problems=found, meters=meters)
+        return self._page("op.html", WAITING, "", 200, facts=gathered, problems=problems, meters=meters)
 
-    def held_readings(self, message: str = "", status: int = 200) -> Response:
-        """The readings that wait for a decision."""
-        code = request.args.get("code") or None
+    def held_readings(self, message: str = "", status: int = 200, reason: str = "") -> Response:
+        """The readings that wait for a decision, of a cause or a meter where that is asked for, and how many there are.
+
+        Those up to `last` are decided together: what comes meanwhile waits.
+        """
+        code, meter = (request.values.get(name) or None for name in ("code", "meter"))
+        found, more = self.held.listed(held.Chosen(meter=meter, code=code, after=answers.place("after")))
         with self.app.store.read() as session:
-            found = held.held(session, held.Chosen(code=code))
+            every = [each.log_index for each in held.held(session, held.Chosen(meter=meter, code=code))]
         return self._page(
-            "op_held.html", "held readings", message, status, readings=found, code=code, causes=evidence.CAUSES
+            "op_held.html",
+            HELD,
+            message,
+            status,
+            readings=found,
+            more=more,
+            count=len(every),
+            last=every[-1] if every else None,
+            code=code,
+            meter=meter,
+            causes=evidence.CAUSES,
+            reason=reason,
         )
 
     def reading(self, log_index: int, message: str = "", status: int = 200, reason: str = "") -> Response:
         """One reading with its evidence."""
-        with self.app.store.read() as session:
-            tolerance = self.app.home.settings.parameters.nameplate_tolerance_bps
-            found = evidence.of_reading(session, log_index, tolerance)
-        return self._page("op_reading.html", "held readings", message, status, reading=found, reason=reason)
+        found = self.held.evidence(log_index)
+        return self._page("op_reading.html", HELD, message, status, reading=found, reason=reason)
 
     def enrolments(self, message: str = "", status: int = 200, **words: Any) -> Response:
         """Gateways that wait for a decision, approvals on their way, and the form for a claim."""
@@ -164,9 +171,9 @@ class Shown:
 
     def meters(self) -> Response:
         """Every meter in use: its last reading, and what is wrong with it."""
-        gathered = self.facts()
+        gathered, problems = self.waits.waiting()
         wrong: dict[str, list[str]] = {}
-        for problem in judgement.problems(gathered):
+        for problem in problems:
             kind, _, name = problem.subject.partition(" ")
             if kind in ("meter", "gateway"):
                 wrong.setdefault(name.partition(" ")[0], []).append(problem.text)

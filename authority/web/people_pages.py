@@ -62,6 +62,8 @@ SCOPE_WORDS = {
     "trading:write": marked("change your standing order"),
     "money:write": marked("move your tokens and credits, and give them away"),
     "operations:read": marked("read what the department sees: meters, epochs, tariffs, disputes, bills, audits"),
+    "billing:read": marked("read what the treasurer sees: billing periods and everybody's bills"),
+    "audit:read": marked("read the log, its checkpoints, and who read what"),
     "audit:run": marked("have books, chain and bills computed again"),
 }
 

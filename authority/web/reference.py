@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from authority.api.description import TOKEN
 
+JSON = "application/json"
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -22,7 +25,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call of the API. name is its operationId, needs who may make it, in words."""
+    """One call of the API. name is its operationId, needs who may make it, in words.
+
+    sent is the body of the request, fields that of the answer; examples are JSON, empty where there are none.
+    """
 
     name: str
     needs: str
@@ -31,7 +37,10 @@ class Operation:
     summary: str
     description: str
     parameters: tuple[Row, ...]
+    sent: tuple[Row, ...]
+    sent_example: str
     fields: tuple[Row, ...]
+    example: str
     responses: tuple[tuple[str, str], ...]
 
 
@@ -49,7 +58,8 @@ def operations(spec: dict[str, Any]) -> list[Operation]:
                 Row(p["name"], _kind(p.get("schema", {}), spec), p.get("description", ""), 0)
                 for p in call.get("parameters", [])
             ),
-            tuple(_rows(_answer(call), spec, 0)),
+            *_body(call.get("requestBody", {}), spec),
+            *_body(_answer(call), spec),
             tuple((str(status), r.get("description", "")) for status, r in call.get("responses", {}).items()),
         )
         for path, item in spec.get("paths", {}).items()
@@ -67,10 +77,19 @@ def _needs(security: list[dict[str, list[str]]]) -> str:
     return "who is signed in; no token" if security else "anybody"
 
 
-def _answer(call: dict[str, Any]) -> dict[str, Any]:
-    content = call.get("responses", {}).get("200", {}).get("content", {})
-    found: dict[str, Any] = content.get("application/json", {}).get("schema", {})
-    return found
+def _answer(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is answered where the call succeeds, whatever its status."""
+    found = (answer for status, answer in call.get("responses", {}).items() if str(status).startswith("2"))
+    return next(found, {})
+
+
+def _body(part: Mapping[str, Any], spec: dict[str, Any]) -> tuple[tuple[Row, ...], str]:
+    """The fields of a body in JSON, and its example."""
+    content = part.get("content", {}).get(JSON, {})
+    examples = [each.get("value") for each in content.get("examples", {}).values()]
+    example = content.get("example", examples[0] if examples else None)
+    text = "" if example is None else json.dumps(example, indent=2, ensure_ascii=False)
+    return tuple(_rows(content.get("schema", {}), spec, 0)), text
 
 
 def _resolved(schema: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from apiflask import APIBlueprint
 from flask import Blueprint, Response, render_template
 
+from authority.api import tags
 from authority.api.schemas import schema_of
 from authority.billing.calendar import local
 from authority.language.reading import gettext, marked, ngettext
@@ -84,6 +85,10 @@ def tone(state: State) -> str:
 def resource(board: Board) -> APIBlueprint:
     """The resource for programs."""
     public = APIBlueprint("status", __name__, url_prefix="/api/v1", tag="Public")
+
+    @public.after_request
+    def tag(response: Response) -> Response:
+        return tags.tagged(response, tags.ASKED_AGAIN)
 
     @public.get("/status")
     @public.output(schema_of(ServiceNow), description="The service.", example=EXAMPLE)

@@ -25,7 +25,7 @@ from authority.billing.errors import (
     PaymentUnknownError,
     ReasonMissingError,
 )
-from authority.billing.mailing import WAITING
+from authority.billing.mailing import WAITING, WHY_NOT
 from authority.billing.money import spaced
 from authority.billing.payment_file import CSV
 from authority.billing.payments import LONGEST_REASON, UNKNOWN, WORDS
@@ -246,6 +246,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             possible=treasury.mails_bills,
             new=sum(1 for each in letters if each.person_id is not None and each.state is None),
             unsent=any(each.state == WAITING for each in letters),
+            why_not=WHY_NOT,
         )
         return page(text)
 

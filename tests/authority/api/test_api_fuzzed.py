@@ -8,14 +8,16 @@ from pathlib import Path
 
 import peer_programs
 import pytest
+from flask import Response, request
 from kwh_site import opened
 from served import served
 from sqlalchemy import select
 
 from authority.api import gate
 from authority.people import records, tokens
-from authority.people.roles import SCOPES
+from authority.people.roles import OF_THE_DEPARTMENT, READ_AUDIT, READ_BILLING, READ_OPERATIONS, SCOPES
 from authority.store.persons import Person
+from authority.web import access
 
 CHECKS = (
     "not_a_server_error",
@@ -26,7 +28,8 @@ CHECKS = (
 )
 ENDLESS = "stream"
 """Answers that go on for as long as their reader does."""
-EXAMPLES = os.environ.get("API_EXAMPLES", "12")
+EXAMPLES = os.environ.get("API_EXAMPLES", "8")
+OF_THE_DEPARTMENTS_PROGRAMS = {READ_OPERATIONS, READ_BILLING, READ_AUDIT}
 
 
 def asked(address: str, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -51,12 +54,30 @@ def test_every_answer_to_a_program_is_described_and_none_is_a_fault(
         app = site.campus.app
         with app.store.write() as session:
             person = session.scalars(select(Person).where(Person.login == "member@campus.example")).one()
+            for role in sorted(OF_THE_DEPARTMENT):
+                records.grant(session, person, role, by="test", now=app.clock())
             owner = records.principal(session, person, "s", app.clock())
             token = tokens.make(session, owner, "fuzzed", list(SCOPES), 30, app.clock())[1]
+        reached: set[str] = set()
+
+        @site.flask.after_request
+        def note(answer: Response) -> Response:
+            if answer.status_code < 400 and request.endpoint is not None:
+                reached.add(request.endpoint)
+            return answer
+
         with served(site.flask) as address:
             done = asked(address, tmp_path, "--header", f"Authorization: Bearer {token}")
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     assert "No issues found" in done.stdout or "passed" in done.stdout
+    theirs = {
+        name
+        for name, rule in access.RULES.items()
+        if rule.scope in OF_THE_DEPARTMENTS_PROGRAMS
+        and not any(each.arguments for each in site.flask.url_map.iter_rules(name))
+    }
+    assert len(theirs) > 12
+    assert theirs - reached == set(), "what the department reads was asked for by somebody who may read it"
 
 
 @pytest.mark.slow

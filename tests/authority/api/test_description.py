@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -96,3 +97,68 @@ def test_the_security_of_each_call_is_what_the_gate_lets_through(site: Any, spec
         ("get_plan", "anybody"),
     ):
         assert f"<code>{name}</code>, for {needs}." in text
+
+
+def bodies(operation: Any) -> Any:
+    """What is sent in JSON, and what is answered in it where the call succeeds."""
+    parts = [operation.get("requestBody", {})]
+    parts += [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+    return [part["content"]["application/json"] for part in parts if "application/json" in part.get("content", {})]
+
+
+KINDS = {"object": dict, "array": list, "integer": int, "number": (int, float), "string": str, "boolean": bool}
+
+
+def faults(value: Any, schema: Any, schemas: Any, where: str) -> Iterator[str]:
+    """Where a value is not of its schema's type, lacks a field, or has one that the schema has not."""
+    for part in (*schema.get("allOf", ()), *schema.get("anyOf", ())):
+        if part != {"type": "null"}:
+            schema = {**part, "null": schema}
+    if "$ref" in schema:
+        schema = {**schemas[schema["$ref"].rpartition("/")[2]], "null": schema.get("null")}
+    kinds = schema.get("type", [])
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if value is None and ("null" in kinds or schema.get("null")):
+        return
+    kind = next((each for each in kinds if each != "null"), "")
+    if kind and (not isinstance(value, KINDS[kind]) or (kind == "integer" and isinstance(value, bool))):
+        yield f"{where}: {value!r} is no {kind}"
+    elif "enum" in schema and value not in schema["enum"]:
+        yield f"{where}: {value!r} is none of {schema['enum']}"
+    elif kind == "array":
+        for each in value:
+            yield from faults(each, schema["items"], schemas, where)
+    elif kind == "object" and "properties" in schema:
+        wrong = {*value} - {*schema["properties"]} | {*schema.get("required", ())} - {*value}
+        yield from (f"{where}: {name}" for name in sorted(wrong))
+        for name in {*value} & {*schema["properties"]}:
+            yield from faults(value[name], schema["properties"][name], schemas, f"{where}.{name}")
+
+
+def test_every_body_has_an_example_that_is_as_the_schema_says(spec: Any) -> None:
+    found = [(call, body) for call, operation in operations(spec).items() for body in bodies(operation)]
+    assert len(found) > 90
+    without = [call for call, body in found if "example" not in body and "examples" not in body]
+    assert without == ["GET /api/v1/tickets/{number}/proof"], "a proof is what /kwh takes as a file"
+    for call, body in found:
+        if "example" in body and body.get("schema"):
+            assert [*faults(body["example"], body["schema"], spec["components"]["schemas"], call)] == []
+
+
+def test_the_page_of_the_api_shows_what_is_sent_and_answers_of_every_success(site: Any) -> None:
+    page = site.flask.test_client().get("/docs").text
+    assert 'aria-label="Fields that are sent to POST /api/v1/me/tokens"' in page
+    assert 'aria-label="Fields of POST /api/v1/me/tokens"' in page, "201"
+    assert 'aria-label="Fields of POST /api/v1/audit/comparisons"' in page, "202"
+    assert 'aria-label="Example of the answer of GET /api/v1/campus"' in page
+    assert "PRICING_TARIFF" in page
+
+
+@pytest.mark.parametrize("path", ["/api/v1/campus", "/api/v1/status"])
+def test_whoever_has_the_public_figures_already_is_told_so(site: Any, path: str) -> None:
+    client = site.flask.test_client()
+    first = client.get(path)
+    assert (first.status_code, first.headers["Cache-Control"]) == (200, "public, no-cache")
+    again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) in ((304, b""), (200, client.get(path).data))
+    assert again.status_code == 304 or first.json["time"] != again.json["time"]

@@ -10,7 +10,7 @@ import pytest
 from packed_accounts import packed
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from authority.app import App
 from authority.audit.chain_state import ChainState
@@ -79,6 +79,25 @@ def test_a_good_log_has_no_findings(app: App, meter: Any) -> None:
     assert (found.size, found.readings, found.acts, found.books, found.checkpoints) == (6, 3, 2, 1, 2)
     with app.store.read() as session:
         assert found.root == log.root(session)
+
+
+def test_a_void_reading_may_be_released_after_all_and_nothing_is_decided_twice(app: App, add_meter: Any) -> None:
+    meter = add_meter()
+    with app.store.write() as session:
+        its = {"key": meter.public_key.hex(), "meter_id": (b"m" * 32).hex(), "first_sequence": 1}
+        log.record_act(session, "gateway_approved", "operator", 1, {"gateway": "gw-1", "meters": [its]})
+    Collector(app).ingest(meter.next() + meter.next(clock_deviation=100), gateway="gw-1", meter=None, over="https")
+    with app.store.write() as session:
+        held.void(session, 2, actor="operator", reason="checked", now=5)
+    assert codes(audit(app)) == set()
+    with app.store.write() as session:
+        held.release_after_all(session, 2, actor="operator", reason="checked again", now=6)
+        log.checkpoint(session, app.home.network_id, app.home.receipt_key)
+    assert codes(audit(app)) == set()
+    with app.store.write() as session:
+        act = session.scalars(select(Act).where(Act.kind == "reading_released")).one()
+        log.record_act(session, act.kind, "operator", 7, act.data)
+    assert codes(audit(app)) == {"decision_without_hold"}
 
 
 def test_a_log_that_grows_while_it_is_audited_has_no_findings(

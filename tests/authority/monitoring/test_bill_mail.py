@@ -106,7 +106,7 @@ def test_each_member_gets_its_bill_once_as_pdf_and_nobody_elses(office: Office, 
     assert office.states() == [(1, "sent"), (2, "sent")]
     with office.app.store.read() as session:
         (cleo,) = [each for each in mailing.letters(session, 0) if each.person_id is None]
-        assert cleo.bill == 3
+        assert (cleo.bill, cleo.why_not) == (3, mailing.NO_ADDRESS)
         acts = [(act.actor, act.data) for act in session.scalars(select(Act).where(Act.kind == "bills_mailed"))]
         assert acts == [("person-1", {"mails": 2, "period": 0})]
         assert b"campus.example" not in every_leaf(session)

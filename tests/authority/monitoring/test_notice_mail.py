@@ -198,6 +198,12 @@ def test_bills_are_mailed_unless_one_has_chosen_otherwise(office: Office) -> Non
     fields = office.site.form(MEMBER, wanted=[METER_SILENT], least="2,5")
     assert client.post("/account/mails", data=fields, base_url=ORIGIN).status_code == 303
     assert addresses() == [""], "nobody"
+    treasurer = office.site.flask.test_client()
+    treasurer.environ_base.update(client.environ_base)
+    treasurer.set_cookie("__Host-campus", office.site.cookies["treasurer"], domain="energy.campus.example", secure=True)
+    listed = treasurer.get("/treasury/periods/0/mail", base_url=ORIGIN).text
+    assert "has chosen to get no mails of bills. It is on the member" in listed
+    assert "paper" not in listed
     told = client.get("/api/v1/me/mails", base_url=ORIGIN).json
     assert told == {
         "bill": False, "order_paused": False, "order_refused": False, "meter_silent": True, "credit_low": False,

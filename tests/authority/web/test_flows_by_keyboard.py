@@ -1,4 +1,4 @@
-"""People's ways through the pages on a phone's width by keys alone: how many steps, and every stop of the focus is seen."""
+"""People's ways through the pages on a phone's width by keys alone: how long they are, and where the focus is seen."""
 
 from __future__ import annotations
 

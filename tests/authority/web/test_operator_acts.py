@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from dataclasses import replace
 
 import pytest
 from enrolling_gateway import PLAN, GatewayHand, meter_map
@@ -21,7 +22,7 @@ from authority.store.comparisons import BooksComparison
 from authority.store.enrolments import Approval, Claim
 from authority.store.log import Act
 from authority.store.metering import Frame, Gateway
-from authority.store.persons import Invitation, Person
+from authority.store.persons import Invitation, InvitationMail, Person
 
 
 @pytest.fixture
@@ -379,6 +380,34 @@ def test_nobody_who_is_more_or_has_come_in_gets_a_link_from_the_pages(site):
         assert session.scalar(select(func.count()).select_from(Invitation)) == 0
 
 
+def test_a_member_who_lost_the_passkey_gets_a_new_link_by_mail_alone(app):
+    settings = app.home.settings
+    alerts = replace(settings.alerts, mail_from="bills@campus.example", smtp_host="127.0.0.1")
+    app.home.save(replace(settings, alerts=alerts, web=replace(settings.web, origin="https://energy.campus.example")))
+    made = build(app)
+    client = made.flask.test_client()
+    client.environ_base.update(HTTP_ORIGIN="https://energy.campus.example", HTTP_ACCEPT="text/html")
+    client.set_cookie("__Host-campus", made.cookies[OPERATOR], domain="localhost", secure=True)
+
+    def post(role, once, **fields):
+        url = f"/op/members/{made.people[role].pseudonym}/invitation"
+        return client.post(url, base_url="https://localhost", data=made.form(OPERATOR, once=once, **fields))
+
+    page = client.get("/op/members", base_url="https://localhost").text
+    assert "Mail it: a new link to The Member" in page
+    assert "New link for The Member" not in page
+    shown = post(MEMBER, "first")
+    assert (shown.status_code, "have it mailed" in shown.text) == (400, True)
+    mailed = post(MEMBER, "second", mail="yes")
+    assert mailed.status_code == 200, mailed.text
+    assert "/invite/" not in mailed.text
+    assert post(AUTHORITY, "third", mail="yes").status_code == 400
+    with app.store.read() as session:
+        (row,) = session.scalars(select(InvitationMail)).all()
+        assert (row.person_id, row.state) == (made.people[MEMBER].id, "waiting")
+        assert row.asked_by == made.people[OPERATOR].pseudonym
+
+
 def test_every_look_is_logged_by_pseudonym(held_site):
     site = held_site
     for url in ("/op", "/op/held", f"/op/held/{site.held}", "/op/enrolments", "/op/meters", "/op/members"):
@@ -409,3 +438,62 @@ def test_what_waits_leads_where_its_reader_may_look(held_site, clock):
         assert "auditors see it at Audit, treasurers at Treasury" in rows["books_differ"]
         for (url,) in (each for each in where.values() if each):
             assert client.get(url).status_code == 200, url
+
+
+def test_a_void_reading_is_released_after_all_until_a_later_one_is_on_its_way(held_site):
+    site = held_site
+    assert "until a later reading of its meter" in site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert decide(site, "after-all").status_code == 409, "it is not void"
+    decide(site, "void")
+    page = site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert "Release it after all</button>" in page
+    assert "Release it after all</button>" not in site.client(AUDITOR).get(f"/op/held/{site.held}").text
+    for _ in range(2):
+        assert decide(site, "after-all", reason="the photo came").status_code == 303
+    (released,) = acts(site.app, "reading_released")
+    assert released.data["log_index"] == site.held
+    with site.app.store.read() as session:
+        assert gate.words_of(session, released) == "the photo came"
+        frame = session.get_one(Frame, site.held)
+        assert (frame.disposition, frame.resolution_log_index) == ("released", released.log_index)
+    page = site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert "A release cannot be taken back" in page
+    assert "<button name=" not in page.partition("<h1>")[2]
+
+
+def test_a_void_reading_stays_void_once_a_later_one_is_on_its_way_to_the_chain(held_site):
+    site = held_site
+    decide(site, "void")
+    Collector(site.app).ingest(site.meter.next(-50_000), gateway="gw-1", meter=None, over="https")
+    with site.app.store.write() as session:
+        later = session.scalars(select(Frame).where(Frame.log_index > site.held)).one()
+        later.chain_status = "submitted"
+    page = site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert "That is not possible any more" in page
+    refused = decide(site, "after-all")
+    assert (refused.status_code, "stays void" in refused.text) == (409, True)
+
+
+def test_many_are_decided_together_by_cause_or_meter_and_what_came_since_waits(held_site, monkeypatch):
+    site = held_site
+    collector = Collector(site.app)
+    for _ in range(2):
+        collector.ingest(site.meter.next(), gateway="gw-1", meter=None, over="https")
+    monkeypatch.setattr("authority.api.held.AT_ONCE", 2)
+    page = site.client(OPERATOR).get("/op/held?code=exceeds_nameplate").text
+    assert "3 readings wait for a decision" in page
+    assert "Release all 3</button>" in page
+    after = re.search(r'href="(/op/held\?[^"]*after=\d+[^"]*)"', page)[1].replace("&amp;", "&")
+    assert len(re.findall(r'<th scope="row" class="right">', site.client(OPERATOR).get(after).text)) == 1
+    last = re.search(r'name="last" value="(\d+)"', page)[1]
+    collector.ingest(site.meter.next(), gateway="gw-1", meter=None, over="https")
+    whole = {"act": "void", "reason": "the meter was exchanged", "confirm": "yes", "last": last, "meter": "gw-1/pv"}
+    for wrong in ({"confirm": ""}, {"reason": ""}, {"act": "x"}, {"last": "x"}):
+        assert send(site, "/op/held", **{**whole, **wrong}).status_code == 400, wrong
+    assert send(site, "/op/held", **{**whole, "meter": "gw-1/none"}).status_code == 404
+    assert send(site, "/op/held", AUDITOR, **whole).status_code == 404
+    assert send(site, "/op/held", **whole).headers["Location"] == "/op/held"
+    with site.app.store.read() as session:
+        voided = [gate.words_of(session, act) for act in acts(site.app, "reading_voided")]
+        assert voided == ["the meter was exchanged"] * 3
+        assert [each.log_index > int(last) for each in held.held(session)] == [True]
