@@ -26,6 +26,7 @@ from authority.api import days
 from authority.api.asking import asking, on_chain
 from authority.api.campus import described
 from authority.api.fills import Fill, MemberFills
+from authority.api.order_state import OrderState, state_of
 from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
 from authority.billing import paper, payments
@@ -36,9 +37,10 @@ from authority.billing.money import Currency
 from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.billing.payments import PaidBill
 from authority.chain.client import ChainClient
+from authority.enrolment import wallets
 from authority.market import policies
 from authority.market.prices import market_prices
-from authority.market.standing_orders import StandingOrder
+from authority.market.standing_orders import SIDES, StandingOrder
 from authority.operations.chain_state import MemberOnChain
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
@@ -46,7 +48,7 @@ from authority.settlement import day_sums, member_meters
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.market import StandingOrderPolicy
 from authority.store.people import User
-from authority.store.settlement import SettlementEpoch
+from authority.store.settlement import Alert, SettlementEpoch
 
 FILLS_EPOCHS = 96
 """How many past epochs' fills are shown with the orders."""
@@ -151,6 +153,8 @@ class Standing:
         "Greatest buying limit at which energy costs no more than the grid's, wheeling added; micro-credits per kWh."
     )
     changed_at: int | None = described("When it was last changed.")
+    wheeling: int = described("What a buyer pays for the network besides, micro-credits per kWh.")
+    least_wh: int = described("The least that an order may have, Wh.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +190,11 @@ class Bills:
 
     bills: tuple[BillHead, ...] = described("The bills.")
     next: str | None = described(NEXT)
+
+
+def order_of(standing: Standing) -> StandingOrder:
+    """The standing order behind the view."""
+    return StandingOrder(standing.sell_at, standing.buy_at, standing.reserve_wh, standing.feed_in_above_wh)
 
 
 NO_TRADES = Trades(bought_wh=0, paid_micro_credits=0, sold_wh=0, received_micro_credits=0)
@@ -304,22 +313,22 @@ class Members:
 
     # What the chain says
 
-    def balances(self, member: MemberAccount) -> Balances:
-        """Tokens and credits; ChainAwayError, and NotFoundError before the member is on the chain."""
-        found = self._on_chain(member).balances
+    def balances(self, member: MemberAccount, found: MemberOnChain | None = None) -> Balances:
+        """Tokens and credits, asked for or as found; ChainAwayError, and NotFoundError before it is on the chain."""
+        has = (found or self.on_chain(member)).balances
         return Balances(
-            energy_wallet_wh=found.wallet_wh,
-            energy_market_wh=found.seat_wh,
-            energy_orders_wh=found.locked_wh,
-            energy_wh=found.energy,
-            credit_wallet_micro_credits=found.wallet_credit,
-            credit_market_micro_credits=found.seat_credit,
-            credit_orders_micro_credits=found.locked_credit,
-            credit_micro_credits=found.credit,
+            energy_wallet_wh=has.wallet_wh,
+            energy_market_wh=has.seat_wh,
+            energy_orders_wh=has.locked_wh,
+            energy_wh=has.energy,
+            credit_wallet_micro_credits=has.wallet_credit,
+            credit_market_micro_credits=has.seat_credit,
+            credit_orders_micro_credits=has.locked_credit,
+            credit_micro_credits=has.credit,
         )
 
-    def orders(self, member: MemberAccount) -> Orders:
-        """Open orders and late fills; ChainAwayError, NotFoundError."""
+    def orders(self, member: MemberAccount, found: MemberOnChain | None = None) -> Orders:
+        """Open orders and late fills, asked for or as found; ChainAwayError, NotFoundError."""
         seconds = self.epoch_seconds
         open_ = tuple(
             OpenOrder(
@@ -330,16 +339,39 @@ class Members:
                 quantity_wh=int(order["quantity"]),
                 number=int(order["number"]),
             )
-            for order in self._on_chain(member).balances.orders
+            for order in (found or self.on_chain(member)).balances.orders
         )
         now = self._app.clock()
         with self._app.store.read() as session:
             late = list(self.fills.between(session, member, now - FILLS_EPOCHS * seconds, now + seconds))
         return Orders(open=open_, fills=tuple(reversed(late)))
 
-    def _on_chain(self, member: MemberAccount) -> MemberOnChain:
+    def on_chain(self, member: MemberAccount) -> MemberOnChain:
+        """All that the chain has of a member, for several of these questions; ChainAwayError, NotFoundError."""
         with asking(self._client) as client:
             return on_chain(client, self._app.store, member)
+
+    def keeps_key(self, found: MemberOnChain) -> bool:
+        """Whether the department keeps the key of the member's wallet."""
+        with self._app.store.read() as session:
+            return found.user.wallet in wallets.custody(session)
+
+    def order_state(self, standing: Standing, found: MemberOnChain, member: MemberAccount) -> OrderState:
+        """What keeps the standing order from trading, by what the chain has of the member."""
+        with self._app.store.read() as session:
+            wallet = session.get_one(User, member.id).wallet
+            subjects = {f"{side} of {wallet}": side for side in SIDES}
+            open_ = select(Alert.subject, Alert.code).where(Alert.subject.in_(subjects), Alert.resolved_at.is_(None))
+            refused = {subjects[subject]: code for subject, code in session.execute(open_.order_by(Alert.last_at))}
+            signs_here = wallets.signs_for(session, found.user, self._app.clock())
+        return state_of(
+            order_of(standing),
+            found,
+            refused,
+            signs_here=signs_here,
+            least_wh=standing.least_wh,
+            wheeling=standing.wheeling,
+        )
 
     # The standing order
 
@@ -359,6 +391,8 @@ class Members:
             highest_price=prices.highest,
             worth_buying_up_to=prices.worth_up_to,
             changed_at=policy.updated_at if policy else None,
+            wheeling=prices.wheeling,
+            least_wh=prices.least_wh,
         )
 
     def set_standing(self, who: Principal, member: MemberAccount, order: StandingOrder) -> None:

@@ -14,7 +14,7 @@ from authority.api import days, gate
 from authority.api.asking import ChainAwayError
 from authority.api.gate import Rule
 from authority.api.hand_orders import SHOWN_EPOCHS, BookClosedError, HandOrderInvalidError, HandOrders, proposed
-from authority.api.member import Energy, Members, Standing
+from authority.api.member import Energy, Members, order_of
 from authority.app import App
 from authority.billing.money import spaced
 from authority.billing.payments import WORDS
@@ -137,11 +137,6 @@ def sentence(order: StandingOrder) -> str:
     return " ".join(parts) or gettext("Do nothing.")
 
 
-def order_of(standing: Standing) -> StandingOrder:
-    """The standing order behind the view."""
-    return StandingOrder(standing.sell_at, standing.buy_at, standing.reserve_wh, standing.feed_in_above_wh)
-
-
 def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
     """The pages over the query layer."""
     member = Blueprint("member", __name__, url_prefix="/me")
@@ -149,16 +144,17 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
     @member.get("")
     def today() -> Response:
         its, day = gate.own_member(app, "today"), members.today()
-        balances, away = _if_it_answers(members.balances, its)
+        found, away = _if_it_answers(members.on_chain, its)
         standing = members.standing(its)
         text = render_template(
             "me.html",
             account=its.name,
             day=day,
             energy=members.energy(its, day, day, days.QUARTER),
-            balances=balances,
+            balances=members.balances(its, found) if found else None,
             away=away,
             standing=standing,
+            order_state=members.order_state(standing, found, its) if found else None,
             words=sentence(order_of(standing)),
             bills=members.bills(its).bills,
         )
@@ -209,9 +205,9 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             given = _form(order)
         elif not message:
             order = _order(given)
-        orders, away = _if_it_answers(members.orders, its)
+        found, away = _if_it_answers(members.on_chain, its)
         book, closed = _if_it_answers(lambda _: by_hand.book(), its)
-        custodial = away == "" and _if_it_answers(by_hand.is_in_custody, its)[0]
+        order_state = members.order_state(standing, found, its) if found else None
         most = most_of(book) if book else 0
         shown = {
             "order": {"side": "bid", "quantity": "", "price": ""},
@@ -225,7 +221,8 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             key=sent_forms.fresh(),
             book=book,
             closed=closed,
-            custodial=custodial,
+            order_state=order_state,
+            custodial=order_state is not None and order_state.signs_here,
             given=by_hand.given(its, epochs=SHOWN_EPOCHS).orders,
             state_words=STATE_WORDS,
             bids=levels(book.bids or (), most) if book else (),
@@ -239,7 +236,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             preview=members.preview(order) if preview else None,
             previewed=sentence(order),
             dear=order.buy_at is not None and order.buy_at > standing.worth_buying_up_to,
-            orders=orders,
+            orders=members.orders(its, found) if found else None,
             away=away,
             members=members,
             days=days,
@@ -293,8 +290,19 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
     @member.get("/money")
     def money() -> Response:
         its = gate.own_member(app, "balances")
-        balances, away = _if_it_answers(members.balances, its)
-        return page(render_template("money.html", account=its.name, balances=balances, away=away))
+        found, away = _if_it_answers(members.on_chain, its)
+        text = render_template(
+            "money.html",
+            account=its.name,
+            balances=members.balances(its, found) if found else None,
+            away=away,
+            organisation=app.home.settings.network.organisation,
+            billing=app.home.settings.billing,
+            spaced=spaced,
+            kept_here=found is None or members.keeps_key(found),
+            may_name=gate.principal().is_own,
+        )
+        return page(text)
 
     @member.get("/bills")
     def bills() -> Response:
