@@ -29,13 +29,14 @@ from authority.api.fills import Fill, MemberFills
 from authority.api.order_state import OrderState, state_of
 from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
-from authority.billing import paper, payments
+from authority.billing import export, paper, payments, spreadsheet
 from authority.billing.bill import trades_of
 from authority.billing.calendar import first_epoch_at, local
 from authority.billing.evidence import StoreEvidence
 from authority.billing.money import Currency
 from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.billing.payments import PaidBill
+from authority.billing.views import Correction, corrections_of
 from authority.chain.client import ChainClient
 from authority.enrolment import wallets
 from authority.market import policies
@@ -458,6 +459,14 @@ class Members:
             raise NotFoundError(f"you have no bill {number}")
         return self._head(found, paid[number]), json.loads(found.document)
 
+    def corrections(self, member: MemberAccount, number: int) -> list[Correction]:
+        """What was corrected of a bill later; NotFoundError as `bill`."""
+        with self._app.store.read() as session:
+            found = session.get(IssuedBill, number)
+            if found is None or found.wallet != member.wallet:
+                raise NotFoundError(f"you have no bill {number}")
+            return corrections_of(session, found)
+
     def bill_pdf(self, member: MemberAccount, number: int) -> bytes:
         """One bill on paper; NotFoundError as `bill`, and BillingError `bill_changed`."""
         with self._app.store.read() as session:
@@ -466,6 +475,15 @@ class Members:
             raise NotFoundError(f"you have no bill {number}")
         settings = self._app.home.settings
         return paper.bill_pdf(found, member.name, settings.network.organisation, self.zone, settings.billing)
+
+    def bill_csv(self, member: MemberAccount, number: int) -> str:
+        """One bill as CSV, as the treasurer has those of a period; NotFoundError, BillingError as `bill_pdf`."""
+        with self._app.store.read() as session:
+            found = session.get(IssuedBill, number)
+            if found is None or found.wallet != member.wallet:
+                raise NotFoundError(f"you have no bill {number}")
+            rows = export.rows_of(found, {member.wallet: member.name}, self.zone)
+        return spreadsheet.table(export.COLUMNS, rows)
 
     def payment_code(self, bill: BillHead) -> PaymentCode | None:
         """What a bank's app scans for what is still open of a bill; None where nothing is, or no code serves."""

@@ -1514,6 +1514,8 @@ class Standing:
     worth_buying_up_to: Greatest buying limit at which energy costs no more than the grid's, wheeling added; micro-
         credits per kWh.
     changed_at: When it was last changed.
+    wheeling: What a buyer pays for the network besides, micro-credits per kWh.
+    least_wh: The least that an order may have, Wh.
     """
 
     exists: bool
@@ -1526,6 +1528,8 @@ class Standing:
     highest_price: int
     worth_buying_up_to: int
     changed_at: int | None
+    wheeling: int
+    least_wh: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,10 @@ BUYER = "other"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KwhSite]:
     with opened(tmp_path_factory.mktemp("campus"), members="ABCD", trades=True) as found:
+        order = {"side": "bid", "quantity": "0.5", "price": "0.13", "act": "place", "key": "by hand 1"}
+        given = found.client(BUYER).post("/me/trading/orders", data=found.form(BUYER, **order))
+        assert given.status_code == 303, given.text
+        found.campus.worker().settle_down()
         yield found
 
 
