@@ -41,6 +41,7 @@ from authority.chain.client import ChainClient
 from authority.enrolment import wallets
 from authority.market import policies
 from authority.market.prices import market_prices
+from authority.market.rehearsal import Step, rehearse
 from authority.market.standing_orders import SIDES, StandingOrder
 from authority.operations.chain_state import MemberOnChain
 from authority.people.roles import MemberAccount, Principal
@@ -165,6 +166,10 @@ class Preview:
     epochs: int = described("Epochs in which the market had a price.")
     would_sell: int = described("In how many of them the price was at or above the selling limit.")
     would_buy: int = described("In how many of them the price was at or below the buying limit.")
+    sold_wh: int = described("About how much of the member's own surplus it would have sold.")
+    received_micro_credits: int = described("About what that would have brought, after the fee.")
+    bought_wh: int = described("About how much it would have bought for the member's own use.")
+    paid_micro_credits: int = described("About what that would have cost, wheeling included.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -419,21 +424,39 @@ class Members:
             name = session.get_one(User, member.id).name
             policies.end_standing_order(session, name, by=who.actor, now=self._app.clock())
 
-    def preview(self, order: StandingOrder) -> Preview:
-        """What the last seven days' prices say of an order."""
-        first = (self._app.clock() - PREVIEW_SECONDS) // self.epoch_seconds
+    def preview(self, member: MemberAccount, order: StandingOrder) -> Preview:
+        """What the last seven days' prices, and the member's own energy in them, say of an order."""
+        since, seconds = self._app.clock() - PREVIEW_SECONDS, self.epoch_seconds
         with self._app.store.read() as session:
-            prices = session.scalars(
-                select(SettlementEpoch.clearing_price).where(
-                    SettlementEpoch.epoch >= first, SettlementEpoch.clearing_price.is_not(None)
+            rows = session.execute(
+                select(SettlementEpoch.epoch, SettlementEpoch.clearing_price).where(
+                    SettlementEpoch.epoch >= since // seconds, SettlementEpoch.clearing_price.is_not(None)
                 )
             ).all()
-        known = [price for price in prices if price is not None]
+        known = {epoch: price for epoch, price in rows if price is not None}
+        energy = self.energy(member, local(since, self.zone).date(), self.today(), days.QUARTER)
+        found = rehearse(order, self._steps(energy, since, known), market_prices(self._app))
         return Preview(
             epochs=len(known),
-            would_sell=sum(1 for price in known if order.sell_at is not None and price >= order.sell_at),
-            would_buy=sum(1 for price in known if order.buy_at is not None and price <= order.buy_at),
+            would_sell=sum(1 for price in known.values() if order.sell_at is not None and price >= order.sell_at),
+            would_buy=sum(1 for price in known.values() if order.buy_at is not None and price <= order.buy_at),
+            sold_wh=found.sold_wh,
+            received_micro_credits=found.received,
+            bought_wh=found.bought_wh,
+            paid_micro_credits=found.paid,
         )
+
+    def _steps(self, energy: Energy, since: int, known: Mapping[int, int]) -> Iterator[Step]:
+        """The quarters of an hour from a moment on, each with the prices of the books that closed in it."""
+        for step in energy.steps:
+            if step.starts_at >= since:
+                closed = range(step.starts_at // self.epoch_seconds, step.ends_at // self.epoch_seconds)
+                flows = step.flows
+                yield Step(
+                    flows.given_wh if flows else 0,
+                    flows.drawn_wh if flows else 0,
+                    [known[epoch] for epoch in closed if epoch in known],
+                )
 
     # Bills
 

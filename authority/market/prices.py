@@ -24,6 +24,7 @@ class MarketPrices(NamedTuple):
     worth_up_to: int
     wheeling: int
     least_wh: int
+    fee_bps: int
 
 
 def market_prices(app: App) -> MarketPrices:
@@ -54,4 +55,5 @@ def prices_of(parameters: Parameters | ParameterSettings) -> MarketPrices:
         worth_up_to=parameters.retail_price - parameters.wheeling,
         wheeling=parameters.wheeling,
         least_wh=parameters.min_order_wh,
+        fee_bps=parameters.fee_bps,
     )

@@ -200,6 +200,8 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             order_state=members.order_state(standing, found, its) if found else None,
             words=sentence(order_of(standing)),
             bills=members.bills(its).bills,
+            members=members,
+            payment_states=WORDS,
         )
         return page(text)
 
@@ -282,7 +284,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             words=sentence(order_of(standing)),
             form=given,
             message=message,
-            preview=members.preview(order) if preview else None,
+            preview=members.preview(its, order) if preview else None,
             previewed=sentence(order),
             dear=order.buy_at is not None and order.buy_at > standing.worth_buying_up_to,
             orders=members.orders(its, found) if found else None,

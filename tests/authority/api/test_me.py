@@ -385,3 +385,22 @@ def test_a_bill_is_had_as_csv_with_the_scope_of_money(site, clock):
     )  # fmt: skip
     assert get(2, "energy:read").status_code == 403
     assert (get(3).status_code, get(3).json["code"]) == (404, "not_found")
+
+
+def test_a_preview_says_about_how_much_it_would_have_come_to(site, clock, add_meter):
+    clock.now += 12 * 3_600
+    start = clock.now - 4 * 900
+    read(site, add_meter("load", "gw-9", "load", "none"), start, [(0, 1_000 * place, 0, 0) for place in range(5)])
+    with site.app.store.write() as session:
+        for place, price in enumerate((150_000, 250_000, 150_000, 250_000)):
+            epoch = start // 900 + place
+            session.add(SettlementEpoch(epoch=epoch, state="checkpointed", first_seen_ms=0, clearing_price=price))
+    client = site.client(MEMBER)
+
+    def shown(**order):
+        answer = client.post("/me/trading", data=site.form(MEMBER, act="preview", **order))
+        return " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
+
+    told = shown(buy_at="0.2")
+    assert "it would have bought about 3.000 kWh for 0.51 credits, wheeling included. This promises nothing" in told
+    assert "it would have traded nothing" in shown(sell_at="0.2")
