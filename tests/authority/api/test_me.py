@@ -404,3 +404,11 @@ def test_a_preview_says_about_how_much_it_would_have_come_to(site, clock, add_me
     told = shown(buy_at="0.2")
     assert "it would have bought about 3.000 kWh for 0.51 credits, wheeling included. This promises nothing" in told
     assert "it would have traded nothing" in shown(sell_at="0.2")
+
+
+def test_a_year_s_rows_lead_to_its_months(site, clock, add_meter):
+    read(site, add_meter("load", "gw-9", "load", "none"), clock.now - 900, [(0, 0, 0, 0), (0, 40, 0, 0)])
+    page = site.client(MEMBER).get("/me/energy?view=year").text
+    link = re.search(r'href="(/me/energy[^"]*table=1)"', page)[1].replace("&amp;", "&")
+    assert "view=month&day=2026-06-01" in link
+    assert "June 2026" in pages_of(site, link)
