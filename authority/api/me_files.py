@@ -35,6 +35,11 @@ def _answers(content_type: str, schema: Mapping[str, Any]) -> dict[int | str, An
     return {200: told, 400: "The query is wrong.", **dict[int | str, Any](NOT_YOURS.items())}
 
 
+BILL_CSV_ANSWERS: dict[int | str, Any] = {
+    200: {"description": "The table.", "content": {"text/csv": {"schema": {"type": "string"}}}},
+    409: "The bill is not as it was issued.",
+    **dict[int | str, Any](NOT_YOURS.items()),
+}
 CSV_EXAMPLE = (
     f"{','.join(energy_table.COLUMNS)}\r\n"
     "2026-06-21T12:00:00+02:00,2026-06-21T12:15:00+02:00,400,0,0,100,0,300,0,0,300,60000,900,2,2\r\n"
@@ -84,11 +89,7 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
         summary="One bill as CSV",
         description="A row for each line, in Wh and micro-credits, with the epochs and the leaves of the log that it "
         "is made of; positive where the member pays.",
-        responses={
-            200: {"description": "The table.", "content": {"text/csv": {"schema": {"type": "string"}}}},
-            409: "The bill is not as it was issued.",
-            **NOT_YOURS,
-        },
+        responses=BILL_CSV_ANSWERS,
     )
     def bill_csv(number: int) -> Response:
         text = members.bill_csv(gate.account_of_bills(app), number)

@@ -191,9 +191,9 @@ def _happened(session: Session, since: int, found: dict[int, dict[Key, dict[str,
         words.where(TicketWords.from_member.is_(False), TicketWords.at >= since)
     ):
         found[user_id][DISPUTE_ANSWERED, f"{ticket}.{number}"] = {"ticket": ticket, "closed": False}
-    for ticket in session.scalars(select(Ticket).where(Ticket.closed_at >= since)):
-        data = {"ticket": ticket.id, "closed": True, "by": ticket.closed_by}
-        found[ticket.user_id][DISPUTE_ANSWERED, f"{ticket.id}.closed"] = data
+    for closed in session.scalars(select(Ticket).where(Ticket.closed_at >= since)):
+        data: dict[str, Any] = {"ticket": closed.id, "closed": True, "by": closed.closed_by}
+        found[closed.user_id][DISPUTE_ANSWERED, f"{closed.id}.closed"] = data
     gifts = select(TransferRow).where(TransferRow.to_user_id.is_not(None), TransferRow.asked_at >= since)
     for gift in session.scalars(gifts.where(TransferRow.act == GIVE, TransferRow.state == DONE)):
         if gift.to_user_id is not None:
