@@ -5,7 +5,7 @@ Energies are Wh, prices micro-credits per kWh, amounts micro-credits, times Unix
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from authority.people.roles import MemberAccount
 from authority.settlement import day_sums
 from authority.store.day_sums import TradeDay
 from authority.store.people import User
-from authority.store.settlement import SettlementEpoch
+from authority.store.settlement import SettlementAct, SettlementEpoch, act_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,12 @@ class Fill:
     filled_wh: int = described("How much changed hands.")
     price_micro_credits_per_kwh: int = described("The clearing price, the same for all.")
     amount_micro_credits: int = described("Paid (bid, with wheeling) or received (ask, after the fee).")
+    refund_micro_credits: int = described("Of a bid: what it had locked and did not cost, which came back; else 0.")
+    returned_wh: int = described("Of an ask: what was not sold and came back; else 0.")
     book_leaf: int = described("The book's leaf in the log, which proves it.")
+    clearing_leaf: int | None = described(
+        "The log's leaf of the act by which the department cleared the book; null where somebody else did."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +65,25 @@ class MemberFills:
         if index is None:
             return
         epochs = first_epoch_at(begin, self._seconds), first_epoch_at(end, self._seconds)
-        for leaf, book in StoreEvidence(session).books(*epochs):
-            price = EpochBook.from_account(book).price
-            for trade in trades_of(book, member=index):
-                yield Fill(
-                    epoch=trade.epoch,
-                    ended_at=(trade.epoch + 1) * self._seconds,
-                    side="bid" if trade.is_bid else "ask",
-                    filled_wh=trade.wh,
-                    price_micro_credits_per_kwh=price,
-                    amount_micro_credits=abs(trade.amount + trade.charge),
-                    book_leaf=leaf,
-                )
+        found = [
+            (leaf, EpochBook.from_account(book).price, trade)
+            for leaf, book in StoreEvidence(session).books(*epochs)
+            for trade in trades_of(book, member=index)
+        ]
+        cleared = _clearings(session, {trade.epoch for _, _, trade in found})
+        for leaf, price, trade in found:
+            yield Fill(
+                epoch=trade.epoch,
+                ended_at=(trade.epoch + 1) * self._seconds,
+                side="bid" if trade.is_bid else "ask",
+                filled_wh=trade.wh,
+                price_micro_credits_per_kwh=price,
+                amount_micro_credits=abs(trade.amount + trade.charge),
+                refund_micro_credits=trade.returned if trade.is_bid else 0,
+                returned_wh=0 if trade.is_bid else trade.returned,
+                book_leaf=leaf,
+                clearing_leaf=cleared.get(trade.epoch),
+            )
 
     def all(self, member: MemberAccount) -> Iterator[Fill]:
         """Every fill, the oldest first, a day at a time; days without a trade cost nothing."""
@@ -108,3 +120,10 @@ class MemberFills:
         traded = select(TradeDay.day).where(TradeDay.member_index == index, TradeDay.day < min(kept, end))
         for day in session.scalars(traded.order_by(TradeDay.day.desc()).limit(most)):
             yield from days_between(day, day + 1, self._zone)
+
+
+def _clearings(session: Session, epochs: Collection[int]) -> dict[int, int]:
+    """The leaves of the acts by which these epochs' books were cleared, as far as they are the department's."""
+    keys = {act_key(f"trigger_clearing:{epoch}"): epoch for epoch in epochs}
+    rows = session.execute(select(SettlementAct.key, SettlementAct.log_index).where(SettlementAct.key.in_(keys)))
+    return {keys[key]: index for key, index in rows}

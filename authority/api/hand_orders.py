@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from solders.pubkey import Pubkey
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -22,7 +21,6 @@ from authority.app import App
 from authority.billing.bill import orders_in
 from authority.chain import programs
 from authority.chain.accounts import BookStatus, EpochBook, Order
-from authority.chain.accounts import User as ChainUser
 from authority.chain.client import ChainClient
 from authority.enrolment import wallets
 from authority.figures import credits, credits_per_kwh, kilowatt_hours
@@ -297,19 +295,10 @@ class HandOrders:
             free_micro_credits=free_credit,
         )
 
-    def is_in_custody(self, member: MemberAccount) -> bool:
-        """Whether settlement can sign for the member, as the chain says; ChainAwayError."""
-        with asking(self._client) as client:
-            user = client.account(ChainUser, programs.user_address(Pubkey.from_string(member.wallet)))
-        return user is not None and self._custodial(user)
-
-    def _custodial(self, user: ChainUser) -> bool:
-        with self._app.store.read() as session:
-            custody = wallets.custody(session)
-        return user.wallet in custody or (user.delegate in custody and self._app.clock() < user.delegate_until)
-
     def _require_custody(self, its: MemberOnChain) -> None:
-        if not self._custodial(its.user):
+        with self._app.store.read() as session:
+            kept_here = wallets.signs_for(session, its.user, self._app.clock())
+        if not kept_here:
             raise NotInCustodyError("you hold your wallet's key yourself, so your own wallet signs your orders")
 
     # What became of them

@@ -181,7 +181,10 @@ EXAMPLE_FILLS = {
             "filled_wh": 1_500,
             "price_micro_credits_per_kwh": 240_000,
             "amount_micro_credits": 390_000,
+            "refund_micro_credits": 60_000,
+            "returned_wh": 0,
             "book_leaf": 90_112,
+            "clearing_leaf": 90_108,
         }
     ],
     "next": "1980032",

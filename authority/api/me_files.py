@@ -1,4 +1,4 @@
-"""/api/v1/me/energy.csv and .xlsx: the energy of `/api/v1/me/energy` as a table, of the same figures."""
+"""/api/v1/me/energy.csv and .xlsx, and /api/v1/me/bills/NUMBER.csv: what is shown there as tables, the same figures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS, EnergyQuery
 from authority.api.member import Energy, Members
 from authority.app import App
-from authority.people.roles import OF_A_MEMBER, READ_ENERGY, MemberAccount
+from authority.people.roles import OF_A_MEMBER, READ_ENERGY, READ_MONEY, SEES_BILLS, MemberAccount
 
-RULES: Mapping[str, Rule] = dict.fromkeys(
-    ("me_files.energy_csv", "me_files.energy_xlsx"), Rule(OF_A_MEMBER, READ_ENERGY)
-)
+RULES: Mapping[str, Rule] = {
+    "me_files.energy_csv": Rule(OF_A_MEMBER, READ_ENERGY),
+    "me_files.energy_xlsx": Rule(OF_A_MEMBER, READ_ENERGY),
+    "me_files.bill_csv": Rule(SEES_BILLS, READ_MONEY),
+}
 CHUNK = 64 * 1024
 ABOUT = (
     "A row for each step, with its beginning and end on the site's clock and their offset, the six flows, what was "
@@ -33,6 +35,11 @@ def _answers(content_type: str, schema: Mapping[str, Any]) -> dict[int | str, An
     return {200: told, 400: "The query is wrong.", **dict[int | str, Any](NOT_YOURS.items())}
 
 
+BILL_CSV_ANSWERS: dict[int | str, Any] = {
+    200: {"description": "The table.", "content": {"text/csv": {"schema": {"type": "string"}}}},
+    409: "The bill is not as it was issued.",
+    **dict[int | str, Any](NOT_YOURS.items()),
+}
 CSV_EXAMPLE = (
     f"{','.join(energy_table.COLUMNS)}\r\n"
     "2026-06-21T12:00:00+02:00,2026-06-21T12:15:00+02:00,400,0,0,100,0,300,0,0,300,60000,900,2,2\r\n"
@@ -75,6 +82,19 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
         response = _sent(_read(file), energy, "xlsx", energy_table.XLSX_TYPE)
         response.call_on_close(file.close)
         return response
+
+    @me.get("/bills/<int:number>.csv")
+    @me.doc(
+        operation_id="get_my_bill_csv",
+        summary="One bill as CSV",
+        description="A row for each line, in Wh and micro-credits, with the epochs and the leaves of the log that it "
+        "is made of; positive where the member pays.",
+        responses=BILL_CSV_ANSWERS,
+    )
+    def bill_csv(number: int) -> Response:
+        text = members.bill_csv(gate.account_of_bills(app), number)
+        kept = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="bill-{number}.csv"'}
+        return Response(text, headers=kept, content_type=energy_table.CSV_TYPE)
 
     return me
 

@@ -21,10 +21,13 @@ from authority.people import notices
 from authority.people.notices import (
     ANNOUNCEMENT,
     CREDIT_LOW,
+    DISPUTE_ANSWERED,
+    GIFT_RECEIVED,
     METER_SILENT,
     MOST_CREDIT,
     ORDER_PAUSED,
     ORDER_REFUSED,
+    REQUEST_DECIDED,
 )
 from authority.people.roles import Principal
 
@@ -45,6 +48,9 @@ class Mails:
     meter_silent: bool = described("A meter has sent no reading for a day.")
     credit_low: bool = described("Few credits are left in the market, and the standing order buys.")
     credit_low_micro_credits: int = described("Below how many that is.")
+    dispute_answered: bool = described("The department answered a dispute, or closed it.")
+    gift_received: bool = described("Another member gave energy tokens or credits.")
+    request_decided: bool = described("The department decided on a wallet that was asked for, or on leaving.")
     announcement: bool = described("The department announces something that is for this member too.")
 
 
@@ -59,6 +65,9 @@ class MailsInput(Body):
     credit_low_micro_credits = fields.Integer(
         strict=True, load_default=notices.LEAST_CREDIT, validate=Range(0, MOST_CREDIT)
     )
+    dispute_answered = fields.Boolean(load_default=True)
+    gift_received = fields.Boolean(load_default=True)
+    request_decided = fields.Boolean(load_default=True)
     announcement = fields.Boolean(load_default=True)
 
 
@@ -69,6 +78,9 @@ EXAMPLE = {
     "meter_silent": False,
     "credit_low": True,
     "credit_low_micro_credits": 2_500_000,
+    "dispute_answered": True,
+    "gift_received": True,
+    "request_decided": True,
     "announcement": True,
 }
 
@@ -84,6 +96,9 @@ def chosen_of(app: App, who: Principal) -> Mails:
         meter_silent=its[METER_SILENT].wanted,
         credit_low=its[CREDIT_LOW].wanted,
         credit_low_micro_credits=its[CREDIT_LOW].least or 0,
+        dispute_answered=its[DISPUTE_ANSWERED].wanted,
+        gift_received=its[GIFT_RECEIVED].wanted,
+        request_decided=its[REQUEST_DECIDED].wanted,
         announcement=its[ANNOUNCEMENT].wanted,
     )
 

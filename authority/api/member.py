@@ -26,19 +26,23 @@ from authority.api import days
 from authority.api.asking import asking, on_chain
 from authority.api.campus import described
 from authority.api.fills import Fill, MemberFills
+from authority.api.order_state import OrderState, state_of
 from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
-from authority.billing import paper, payments
+from authority.billing import export, paper, payments, spreadsheet
 from authority.billing.bill import trades_of
 from authority.billing.calendar import first_epoch_at, local
 from authority.billing.evidence import StoreEvidence
 from authority.billing.money import Currency
 from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.billing.payments import PaidBill
+from authority.billing.views import Correction, corrections_of
 from authority.chain.client import ChainClient
+from authority.enrolment import wallets
 from authority.market import policies
 from authority.market.prices import market_prices
-from authority.market.standing_orders import StandingOrder
+from authority.market.rehearsal import Step, rehearse
+from authority.market.standing_orders import SIDES, StandingOrder
 from authority.operations.chain_state import MemberOnChain
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
@@ -46,7 +50,7 @@ from authority.settlement import day_sums, member_meters
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.market import StandingOrderPolicy
 from authority.store.people import User
-from authority.store.settlement import SettlementEpoch
+from authority.store.settlement import Alert, SettlementEpoch
 
 FILLS_EPOCHS = 96
 """How many past epochs' fills are shown with the orders."""
@@ -151,6 +155,8 @@ class Standing:
         "Greatest buying limit at which energy costs no more than the grid's, wheeling added; micro-credits per kWh."
     )
     changed_at: int | None = described("When it was last changed.")
+    wheeling: int = described("What a buyer pays for the network besides, micro-credits per kWh.")
+    least_wh: int = described("The least that an order may have, Wh.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +166,10 @@ class Preview:
     epochs: int = described("Epochs in which the market had a price.")
     would_sell: int = described("In how many of them the price was at or above the selling limit.")
     would_buy: int = described("In how many of them the price was at or below the buying limit.")
+    sold_wh: int = described("About how much of the member's own surplus it would have sold.")
+    received_micro_credits: int = described("About what that would have brought, after the fee.")
+    bought_wh: int = described("About how much it would have bought for the member's own use.")
+    paid_micro_credits: int = described("About what that would have cost, wheeling included.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +196,11 @@ class Bills:
 
     bills: tuple[BillHead, ...] = described("The bills.")
     next: str | None = described(NEXT)
+
+
+def order_of(standing: Standing) -> StandingOrder:
+    """The standing order behind the view."""
+    return StandingOrder(standing.sell_at, standing.buy_at, standing.reserve_wh, standing.feed_in_above_wh)
 
 
 NO_TRADES = Trades(bought_wh=0, paid_micro_credits=0, sold_wh=0, received_micro_credits=0)
@@ -304,22 +319,22 @@ class Members:
 
     # What the chain says
 
-    def balances(self, member: MemberAccount) -> Balances:
-        """Tokens and credits; ChainAwayError, and NotFoundError before the member is on the chain."""
-        found = self._on_chain(member).balances
+    def balances(self, member: MemberAccount, found: MemberOnChain | None = None) -> Balances:
+        """Tokens and credits, asked for or as found; ChainAwayError, and NotFoundError before it is on the chain."""
+        has = (found or self.on_chain(member)).balances
         return Balances(
-            energy_wallet_wh=found.wallet_wh,
-            energy_market_wh=found.seat_wh,
-            energy_orders_wh=found.locked_wh,
-            energy_wh=found.energy,
-            credit_wallet_micro_credits=found.wallet_credit,
-            credit_market_micro_credits=found.seat_credit,
-            credit_orders_micro_credits=found.locked_credit,
-            credit_micro_credits=found.credit,
+            energy_wallet_wh=has.wallet_wh,
+            energy_market_wh=has.seat_wh,
+            energy_orders_wh=has.locked_wh,
+            energy_wh=has.energy,
+            credit_wallet_micro_credits=has.wallet_credit,
+            credit_market_micro_credits=has.seat_credit,
+            credit_orders_micro_credits=has.locked_credit,
+            credit_micro_credits=has.credit,
         )
 
-    def orders(self, member: MemberAccount) -> Orders:
-        """Open orders and late fills; ChainAwayError, NotFoundError."""
+    def orders(self, member: MemberAccount, found: MemberOnChain | None = None) -> Orders:
+        """Open orders and late fills, asked for or as found; ChainAwayError, NotFoundError."""
         seconds = self.epoch_seconds
         open_ = tuple(
             OpenOrder(
@@ -330,16 +345,39 @@ class Members:
                 quantity_wh=int(order["quantity"]),
                 number=int(order["number"]),
             )
-            for order in self._on_chain(member).balances.orders
+            for order in (found or self.on_chain(member)).balances.orders
         )
         now = self._app.clock()
         with self._app.store.read() as session:
             late = list(self.fills.between(session, member, now - FILLS_EPOCHS * seconds, now + seconds))
         return Orders(open=open_, fills=tuple(reversed(late)))
 
-    def _on_chain(self, member: MemberAccount) -> MemberOnChain:
+    def on_chain(self, member: MemberAccount) -> MemberOnChain:
+        """All that the chain has of a member, for several of these questions; ChainAwayError, NotFoundError."""
         with asking(self._client) as client:
             return on_chain(client, self._app.store, member)
+
+    def keeps_key(self, found: MemberOnChain) -> bool:
+        """Whether the department keeps the key of the member's wallet."""
+        with self._app.store.read() as session:
+            return found.user.wallet in wallets.custody(session)
+
+    def order_state(self, standing: Standing, found: MemberOnChain, member: MemberAccount) -> OrderState:
+        """What keeps the standing order from trading, by what the chain has of the member."""
+        with self._app.store.read() as session:
+            wallet = session.get_one(User, member.id).wallet
+            subjects = {f"{side} of {wallet}": side for side in SIDES}
+            open_ = select(Alert.subject, Alert.code).where(Alert.subject.in_(subjects), Alert.resolved_at.is_(None))
+            refused = {subjects[subject]: code for subject, code in session.execute(open_.order_by(Alert.last_at))}
+            signs_here = wallets.signs_for(session, found.user, self._app.clock())
+        return state_of(
+            order_of(standing),
+            found,
+            refused,
+            signs_here=signs_here,
+            least_wh=standing.least_wh,
+            wheeling=standing.wheeling,
+        )
 
     # The standing order
 
@@ -359,6 +397,8 @@ class Members:
             highest_price=prices.highest,
             worth_buying_up_to=prices.worth_up_to,
             changed_at=policy.updated_at if policy else None,
+            wheeling=prices.wheeling,
+            least_wh=prices.least_wh,
         )
 
     def set_standing(self, who: Principal, member: MemberAccount, order: StandingOrder) -> None:
@@ -384,21 +424,39 @@ class Members:
             name = session.get_one(User, member.id).name
             policies.end_standing_order(session, name, by=who.actor, now=self._app.clock())
 
-    def preview(self, order: StandingOrder) -> Preview:
-        """What the last seven days' prices say of an order."""
-        first = (self._app.clock() - PREVIEW_SECONDS) // self.epoch_seconds
+    def preview(self, member: MemberAccount, order: StandingOrder) -> Preview:
+        """What the last seven days' prices, and the member's own energy in them, say of an order."""
+        since, seconds = self._app.clock() - PREVIEW_SECONDS, self.epoch_seconds
         with self._app.store.read() as session:
-            prices = session.scalars(
-                select(SettlementEpoch.clearing_price).where(
-                    SettlementEpoch.epoch >= first, SettlementEpoch.clearing_price.is_not(None)
+            rows = session.execute(
+                select(SettlementEpoch.epoch, SettlementEpoch.clearing_price).where(
+                    SettlementEpoch.epoch >= since // seconds, SettlementEpoch.clearing_price.is_not(None)
                 )
             ).all()
-        known = [price for price in prices if price is not None]
+        known = {epoch: price for epoch, price in rows if price is not None}
+        energy = self.energy(member, local(since, self.zone).date(), self.today(), days.QUARTER)
+        found = rehearse(order, self._steps(energy, since, known), market_prices(self._app))
         return Preview(
             epochs=len(known),
-            would_sell=sum(1 for price in known if order.sell_at is not None and price >= order.sell_at),
-            would_buy=sum(1 for price in known if order.buy_at is not None and price <= order.buy_at),
+            would_sell=sum(1 for price in known.values() if order.sell_at is not None and price >= order.sell_at),
+            would_buy=sum(1 for price in known.values() if order.buy_at is not None and price <= order.buy_at),
+            sold_wh=found.sold_wh,
+            received_micro_credits=found.received,
+            bought_wh=found.bought_wh,
+            paid_micro_credits=found.paid,
         )
+
+    def _steps(self, energy: Energy, since: int, known: Mapping[int, int]) -> Iterator[Step]:
+        """The quarters of an hour from a moment on, each with the prices of the books that closed in it."""
+        for step in energy.steps:
+            if step.starts_at >= since:
+                closed = range(step.starts_at // self.epoch_seconds, step.ends_at // self.epoch_seconds)
+                flows = step.flows
+                yield Step(
+                    flows.given_wh if flows else 0,
+                    flows.drawn_wh if flows else 0,
+                    [known[epoch] for epoch in closed if epoch in known],
+                )
 
     # Bills
 
@@ -424,6 +482,14 @@ class Members:
             raise NotFoundError(f"you have no bill {number}")
         return self._head(found, paid[number]), json.loads(found.document)
 
+    def corrections(self, member: MemberAccount, number: int) -> list[Correction]:
+        """What was corrected of a bill later; NotFoundError as `bill`."""
+        with self._app.store.read() as session:
+            found = session.get(IssuedBill, number)
+            if found is None or found.wallet != member.wallet:
+                raise NotFoundError(f"you have no bill {number}")
+            return corrections_of(session, found)
+
     def bill_pdf(self, member: MemberAccount, number: int) -> bytes:
         """One bill on paper; NotFoundError as `bill`, and BillingError `bill_changed`."""
         with self._app.store.read() as session:
@@ -432,6 +498,15 @@ class Members:
             raise NotFoundError(f"you have no bill {number}")
         settings = self._app.home.settings
         return paper.bill_pdf(found, member.name, settings.network.organisation, self.zone, settings.billing)
+
+    def bill_csv(self, member: MemberAccount, number: int) -> str:
+        """One bill as CSV, as the treasurer has those of a period; NotFoundError, BillingError as `bill_pdf`."""
+        with self._app.store.read() as session:
+            found = session.get(IssuedBill, number)
+            if found is None or found.wallet != member.wallet:
+                raise NotFoundError(f"you have no bill {number}")
+            rows = export.rows_of(found, {member.wallet: member.name}, self.zone)
+        return spreadsheet.table(export.COLUMNS, rows)
 
     def payment_code(self, bill: BillHead) -> PaymentCode | None:
         """What a bank's app scans for what is still open of a bill; None where nothing is, or no code serves."""

@@ -27,7 +27,7 @@ from solders.signature import Signature
 from authority.billing.errors import RetiredTooMuchError
 from authority.billing.facts import CreditMoved, Facts, Retirement, Share, Withdrawal
 from authority.chain.accounts import EpochBook, Order
-from authority.market.clearing import WH_PER_KWH, buyer_pays, seller_gets, seller_gross
+from authority.market.clearing import WH_PER_KWH, buyer_pays, escrow_of_bid, seller_gets, seller_gross
 from edge_agent.wire.canonical import canonical_json
 
 FORMAT = "campus-bill-1"
@@ -231,7 +231,11 @@ def bills_so_far(period: int, facts: Facts, evidence: Evidence) -> Iterator[Bill
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """What an order came to: Wh, and micro-credits: of the energy, and of wheeling (a bid) or the fee (an ask)."""
+    """What an order came to: Wh, and micro-credits: of the energy, and of wheeling (a bid) or the fee (an ask).
+
+    returned is what of it came back when the book was paid: micro-credits that a bid had locked and did not cost, or
+    the Wh of an ask that were not sold.
+    """
 
     epoch: int
     member: int
@@ -239,6 +243,7 @@ class Trade:
     wh: int
     amount: int
     charge: int
+    returned: int
 
 
 def trades_of(data: bytes, *, paid_only: bool = False, member: int | None = None) -> Iterator[Trade]:
@@ -253,11 +258,13 @@ def trades_of(data: bytes, *, paid_only: bool = False, member: int | None = None
         if place < head.bid_count:
             paid = buyer_pays(order.filled, head.price, head.wheeling)
             energy = buyer_pays(order.filled, head.price)
-            yield Trade(head.epoch, order.member, True, order.filled, energy, paid - energy)
+            returned = escrow_of_bid(order.quantity, order.price, head.wheeling) - paid
+            yield Trade(head.epoch, order.member, True, order.filled, energy, paid - energy, returned)
         else:
             gross = seller_gross(order.filled, head.price)
             fee = gross - seller_gets(order.filled, head.price, head.fee_bps)
-            yield Trade(head.epoch, order.member, False, order.filled, -gross, fee)
+            returned = order.quantity - order.filled
+            yield Trade(head.epoch, order.member, False, order.filled, -gross, fee, returned)
 
 
 def orders_in(data: bytes, count: int, member: int | None) -> Iterator[tuple[int, Order]]:

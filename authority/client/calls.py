@@ -241,6 +241,15 @@ class CampusClient(Service):
         answer: dict[str, Any] = self._transport.ask("GET", path("/api/v1/me/bills/{number}", number=number), Any)
         return answer
 
+    def get_my_bill_csv(self, number: int) -> bytes:
+        """One bill as CSV.
+
+        A row for each line, in Wh and micro-credits, with the epochs and the leaves of the log that it is made of;
+        positive where the member pays. It needs a token's scope money:read.
+        """
+        answer: bytes = self._transport.ask("GET", path("/api/v1/me/bills/{number}.csv", number=number), bytes)
+        return answer
+
     def get_my_certificate(self, number: int) -> schemas.CertificateView:
         """One certificate, by its bill's number.
 

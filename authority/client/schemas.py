@@ -876,7 +876,10 @@ class Fill:
     filled_wh: How much changed hands.
     price_micro_credits_per_kwh: The clearing price, the same for all.
     amount_micro_credits: Paid (bid, with wheeling) or received (ask, after the fee).
+    refund_micro_credits: Of a bid: what it had locked and did not cost, which came back; else 0.
+    returned_wh: Of an ask: what was not sold and came back; else 0.
     book_leaf: The book's leaf in the log, which proves it.
+    clearing_leaf: The log's leaf of the act by which the department cleared the book; null where somebody else did.
     """
 
     epoch: int
@@ -885,7 +888,10 @@ class Fill:
     filled_wh: int
     price_micro_credits_per_kwh: int
     amount_micro_credits: int
+    refund_micro_credits: int
+    returned_wh: int
     book_leaf: int
+    clearing_leaf: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -2029,6 +2035,8 @@ class Standing:
     worth_buying_up_to: Greatest buying limit at which energy costs no more than the grid's, wheeling added; micro-
         credits per kWh.
     changed_at: When it was last changed.
+    wheeling: What a buyer pays for the network besides, micro-credits per kWh.
+    least_wh: The least that an order may have, Wh.
     """
 
     exists: bool
@@ -2041,6 +2049,8 @@ class Standing:
     highest_price: int
     worth_buying_up_to: int
     changed_at: int | None
+    wheeling: int
+    least_wh: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

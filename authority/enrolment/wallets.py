@@ -16,6 +16,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from authority.chain import accounts
 from authority.errors import AuthorityError
 from authority.home.home import Home
 from authority.store.people import User, WalletKey
@@ -93,6 +94,12 @@ def custody(session: Session) -> dict[Pubkey, Sealed]:
         for name, wallet, sealed in rows
         if wallet is not None and sealed is not None
     }
+
+
+def signs_for(session: Session, user: accounts.User, now: int) -> bool:
+    """Whether a key in custody signs a member's orders: its wallet's, or its delegate's while that is in office."""
+    kept = custody(session)
+    return user.wallet in kept or (user.delegate in kept and now < user.delegate_until)
 
 
 def make(wallet_key: bytes, random: Callable[[int], bytes]) -> tuple[str, bytes]:

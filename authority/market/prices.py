@@ -16,12 +16,15 @@ class MarketPrices(NamedTuple):
     """Micro-credits per kWh: the market's lowest price (feed-in) and its highest (retail).
 
     worth_up_to is the greatest limit of a bid at which energy costs no more than the grid's: wheeling comes on top of
-    the market's price, not of the grid's.
+    the market's price, not of the grid's. least_wh is the least that an order may have.
     """
 
     lowest: int
     highest: int
     worth_up_to: int
+    wheeling: int
+    least_wh: int
+    fee_bps: int
 
 
 def market_prices(app: App) -> MarketPrices:
@@ -47,5 +50,10 @@ def market_prices(app: App) -> MarketPrices:
 def prices_of(parameters: Parameters | ParameterSettings) -> MarketPrices:
     """The prices that these parameters give."""
     return MarketPrices(
-        parameters.feed_in_price, parameters.retail_price, parameters.retail_price - parameters.wheeling
+        lowest=parameters.feed_in_price,
+        highest=parameters.retail_price,
+        worth_up_to=parameters.retail_price - parameters.wheeling,
+        wheeling=parameters.wheeling,
+        least_wh=parameters.min_order_wh,
+        fee_bps=parameters.fee_bps,
     )

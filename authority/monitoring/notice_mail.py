@@ -7,8 +7,9 @@ from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
 from authority.app import App
-from authority.figures import credits
+from authority.figures import credits, kilowatt_hours
 from authority.language.reading import current, gettext, reading
+from authority.market.transfers import CREDIT
 from authority.monitoring.delivery import Mail, UndeliveredError, headed
 from authority.people import notices
 from authority.people.notices import Change, Claimed
@@ -70,6 +71,18 @@ def sentence(change: Change, zone: ZoneInfo) -> str:
             last=current().dates.written(last, "%-d %B %Y, %H:%M"),
             zone=zone,
         )
+    if change.kind == notices.DISPUTE_ANSWERED:
+        if data["closed"]:
+            return gettext("Your dispute %(ticket)s was closed. Its page says how.", ticket=data["ticket"])
+        return gettext("The department answered your dispute %(ticket)s.", ticket=data["ticket"])
+    if change.kind == notices.GIFT_RECEIVED:
+        if data["asset"] == CREDIT:
+            return gettext(
+                "You were given %(credits)s credits. My wallet says by whom.", credits=credits(data["amount"])
+            )
+        return gettext("You were given %(energy)s. My wallet says by whom.", energy=kilowatt_hours(data["amount"]))
+    if change.kind == notices.REQUEST_DECIDED:
+        return _decision(str(data["about"]), refused=bool(data["refused"]))
     if change.kind == notices.ANNOUNCEMENT:
         ends = datetime.fromtimestamp(int(data["ends_at"]), zone)
         told = gettext(
@@ -88,6 +101,17 @@ def sentence(change: Change, zone: ZoneInfo) -> str:
         credit=credits(int(data["credit"])),
         least=least,
     )
+
+
+def _decision(about: str, *, refused: bool) -> str:
+    """What the department decided on what a person had asked for."""
+    if about == "wallet":
+        if refused:
+            return gettext("The wallet that you asked for was refused. My wallet says why.")
+        return gettext("The wallet that you asked for was approved. My wallet says when it takes over.")
+    if refused:
+        return gettext("Your wish to leave was refused. Its page, under Account, says why.")
+    return gettext("Your wish to leave was approved. Its page, under Account, says what happens next.")
 
 
 def send_due(app: App, mail: Mail) -> int:

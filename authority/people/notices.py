@@ -2,8 +2,9 @@
 
 A mail is sent when something begins or is over, never while it lasts, and at most once a day: what changes meanwhile
 waits for the next one, unless something is announced. That is told once, without waiting, and its end is told to
-nobody. What begins and is over before anybody was told is told to nobody either. The alerts' process looks and
-sends (authority.monitoring.notice_mail), by the outbox of the other mails. Mails of bills are the treasurer's
+nobody. So is what somebody did once, such as an answer, but that waits for the next mail. What begins and is over
+before anybody was told is told to nobody either. The alerts' process looks and sends
+(authority.monitoring.notice_mail), by the outbox of the other mails. Mails of bills are the treasurer's
 (authority.billing.mailing), which asks here whether they are wanted. Delegates get none.
 """
 
@@ -23,29 +24,39 @@ from authority.chain import accounts
 from authority.errors import OutOfRangeError
 from authority.home.settings import is_mailbox
 from authority.language.reading import marked
+from authority.market.transfers import DONE, GIVE
 from authority.operations import news
+from authority.operations.wallet_requests import REFUSED, WITHDRAWN
 from authority.people.roles import MEMBER
-from authority.store.desk import Announcement
+from authority.store.desk import Announcement, Ticket, TicketWords
 from authority.store.log import Act
-from authority.store.market import StandingOrderPolicy
+from authority.store.market import StandingOrderPolicy, TransferRow
 from authority.store.metering import METER_ACTIVE, Frame, Meter
-from authority.store.people import User
-from authority.store.persons import NoticeChoice, NoticeMail, NoticeState, Person, PersonRole
+from authority.store.people import User, WalletRequest
+from authority.store.persons import LeaveRequest, NoticeChoice, NoticeMail, NoticeState, Person, PersonRole
 from authority.store.settlement import Alert
 
 ORDER_PAUSED, ORDER_REFUSED, METER_SILENT, CREDIT_LOW = "order_paused", "order_refused", "meter_silent", "credit_low"
 ANNOUNCEMENT = "announcement"
+DISPUTE_ANSWERED, GIFT_RECEIVED, REQUEST_DECIDED = "dispute_answered", "gift_received", "request_decided"
 KINDS = {
     BILL: marked("a bill is issued, and the department mails it"),
     ORDER_PAUSED: marked("somebody else has your standing order rest"),
     ORDER_REFUSED: marked("your standing order cannot be placed"),
     METER_SILENT: marked("one of your meters has sent no reading for a day"),
     CREDIT_LOW: marked("you have few credits left in the market, and your standing order buys"),
+    DISPUTE_ANSWERED: marked("the department answers a dispute of yours, or closes it"),
+    GIFT_RECEIVED: marked("another member gives you energy tokens or credits"),
+    REQUEST_DECIDED: marked("the department decides on a wallet that you asked for, or on your leaving"),
     ANNOUNCEMENT: marked("the department announces something that is for you too"),
 }
 """What a person may get mails of; all of them where it has not chosen otherwise."""
 LEAST_CREDIT, MOST_CREDIT = 1_000_000, 10**15
 """Below how many micro-credits it is told, where a person has not said; and the most that it can say."""
+ONCE = (ANNOUNCEMENT, DISPUTE_ANSWERED, GIFT_RECEIVED, REQUEST_DECIDED)
+"""What happens and does not last: nobody is told that it is over."""
+RECENT_SECONDS = 3 * 86_400
+"""How long something that happened is news: longer than a mail waits for the next one."""
 SILENT_SECONDS = DAY_SECONDS = 86_400
 SETTLE_SECONDS = 900
 """How long something lasts before it is told: what is over sooner was nothing."""
@@ -122,6 +133,8 @@ def look(app: App, seats: Sequence[accounts.Seat] | None) -> int:
     changed = 0
     with app.store.read() as session:
         standing, running = _standing(session, now), news.running(session, now)
+        _happened(session, now - RECENT_SECONDS, standing)
+        leaving = _leave_decisions(session, now - RECENT_SECONDS)
         people = session.execute(
             select(Person.id, Person.login, Person.pseudonym, User)
             .join(PersonRole, PersonRole.person_id == Person.id)
@@ -134,7 +147,12 @@ def look(app: App, seats: Sequence[accounts.Seat] | None) -> int:
             if not is_mailbox(login):
                 continue
             its = choices(session, person_id)
-            found = {**standing[user.id], **_credit(session, user, its[CREDIT_LOW], seats), **_announced(running, user)}
+            found = {
+                **standing[user.id],
+                **leaving.get(person_id, {}),
+                **_credit(session, user, its[CREDIT_LOW], seats),
+                **_announced(running, user),
+            }
             lasts = {key: data for key, data in found.items() if its[key[0]].wanted and data.get("by") != pseudonym}
             kept = {row.kind for row in _rows(session, person_id)}
             if lasts or kept:
@@ -163,6 +181,36 @@ def _standing(session: Session, now: int) -> dict[int, dict[Key, dict[str, Any]]
             found[wallets[wallet]][ORDER_REFUSED, side] = {"side": side, "why": alert.code}
     for user_id, name, last in _silent(session, now):
         found[user_id][METER_SILENT, name] = {"meter": name, "last": last}
+    return found
+
+
+def _happened(session: Session, since: int, found: dict[int, dict[Key, dict[str, Any]]]) -> None:
+    """Add what happened to members (User.id) from that moment on: answers, gifts, and decisions on wallets."""
+    words = select(TicketWords.id, Ticket.id, Ticket.user_id).join(Ticket, Ticket.id == TicketWords.ticket_id)
+    for number, ticket, user_id in session.execute(
+        words.where(TicketWords.from_member.is_(False), TicketWords.at >= since)
+    ):
+        found[user_id][DISPUTE_ANSWERED, f"{ticket}.{number}"] = {"ticket": ticket, "closed": False}
+    for closed in session.scalars(select(Ticket).where(Ticket.closed_at >= since)):
+        data: dict[str, Any] = {"ticket": closed.id, "closed": True, "by": closed.closed_by}
+        found[closed.user_id][DISPUTE_ANSWERED, f"{closed.id}.closed"] = data
+    gifts = select(TransferRow).where(TransferRow.to_user_id.is_not(None), TransferRow.asked_at >= since)
+    for gift in session.scalars(gifts.where(TransferRow.act == GIVE, TransferRow.state == DONE)):
+        if gift.to_user_id is not None:
+            found[gift.to_user_id][GIFT_RECEIVED, str(gift.id)] = {"asset": gift.asset, "amount": gift.amount}
+    decided = select(WalletRequest).where(WalletRequest.decided_at >= since, WalletRequest.state != WITHDRAWN)
+    for asked in session.scalars(decided):
+        data = {"about": "wallet", "refused": asked.state == REFUSED, "by": asked.decided_by}
+        found[asked.user_id][REQUEST_DECIDED, f"wallet {asked.id}"] = data
+
+
+def _leave_decisions(session: Session, since: int) -> dict[int, dict[Key, dict[str, Any]]]:
+    """The decisions on wishes to leave from that moment on, by the person who asked."""
+    found: dict[int, dict[Key, dict[str, Any]]] = defaultdict(dict)
+    decided = select(LeaveRequest).where(LeaveRequest.decided_at >= since, LeaveRequest.state != WITHDRAWN)
+    for asked in session.scalars(decided):
+        data = {"about": "leaving", "refused": asked.state == REFUSED, "by": asked.decided_by}
+        found[asked.person_id][REQUEST_DECIDED, f"leaving {asked.id}"] = data
     return found
 
 
@@ -229,7 +277,7 @@ def _note(
     for key, row in rows.items():
         if key in lasts or (key[0] == CREDIT_LOW and not chain):
             continue
-        if row.told_at is None or key[0] not in wanted or key[0] == ANNOUNCEMENT:
+        if row.told_at is None or key[0] not in wanted or key[0] in ONCE:
             session.delete(row)
         elif row.over_at is None:
             row.over_at, changed = now, True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
 
@@ -14,8 +16,9 @@ from authority.api import days, gate
 from authority.api.asking import ChainAwayError
 from authority.api.gate import Rule
 from authority.api.hand_orders import SHOWN_EPOCHS, BookClosedError, HandOrderInvalidError, HandOrders, proposed
-from authority.api.member import Energy, Members, Standing
+from authority.api.member import Energy, Flows, Members, order_of
 from authority.app import App
+from authority.billing.calendar import local, midnight
 from authority.billing.money import spaced
 from authority.billing.payments import WORDS
 from authority.errors import AuthorityError
@@ -137,9 +140,44 @@ def sentence(order: StandingOrder) -> str:
     return " ".join(parts) or gettext("Do nothing.")
 
 
-def order_of(standing: Standing) -> StandingOrder:
-    """The standing order behind the view."""
-    return StandingOrder(standing.sell_at, standing.buy_at, standing.reserve_wh, standing.feed_in_above_wh)
+def same_part(
+    members: Members, its: MemberAccount, shown: tuple[date, date], before: tuple[date, date], view: str, today: date
+) -> Flows | None:
+    """What the range before had up to where the shown one has readings, if that still runs; else all of it.
+
+    A range that runs is compared up to the end of its last quarter of an hour with readings, at the same day and time.
+    """
+    if shown[1] < today:
+        return members.energy(its, *before, ranges.VIEWS[view]).total.flows
+    start = midnight(today, members.zone)
+    heard = [step.ends_at for step in members.energy(its, today, today, days.QUARTER).steps if step.flows is not None]
+    seconds = max(heard, default=start) - start
+    day = _same_day(shown[0], before, view, today)
+    parts = [] if day is None else _until(members, its, day, seconds)
+    last = before[1] if day is None else day - timedelta(days=1)
+    if last >= before[0]:
+        parts.append(members.energy(its, before[0], last, ranges.VIEWS[view]).total.flows)
+    return functools.reduce(_together, parts, None)
+
+
+def _same_day(first: date, before: tuple[date, date], view: str, today: date) -> date | None:
+    """The day of the range before that is as today in its own; None where that range has no such day."""
+    if view == "year":
+        return None if (today.month, today.day) == (2, 29) else today.replace(year=before[0].year)
+    day = before[0] + (today - first)
+    return day if day <= before[1] else None
+
+
+def _until(members: Members, its: MemberAccount, day: date, seconds: int) -> list[Flows | None]:
+    """What a day had in so many seconds from its beginning, by quarters of an hour."""
+    steps = members.energy(its, day, day, days.QUARTER).steps
+    return [step.flows for step in steps if step.ends_at <= steps[0].starts_at + seconds]
+
+
+def _together(one: Flows | None, other: Flows | None) -> Flows | None:
+    if one is None or other is None:
+        return one or other
+    return Flows(**{name: value + getattr(other, name) for name, value in asdict(one).items()})
 
 
 def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
@@ -149,18 +187,21 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
     @member.get("")
     def today() -> Response:
         its, day = gate.own_member(app, "today"), members.today()
-        balances, away = _if_it_answers(members.balances, its)
+        found, away = _if_it_answers(members.on_chain, its)
         standing = members.standing(its)
         text = render_template(
             "me.html",
             account=its.name,
             day=day,
             energy=members.energy(its, day, day, days.QUARTER),
-            balances=balances,
+            balances=members.balances(its, found) if found else None,
             away=away,
             standing=standing,
+            order_state=members.order_state(standing, found, its) if found else None,
             words=sentence(order_of(standing)),
             bills=members.bills(its).bills,
+            members=members,
+            payment_states=WORDS,
         )
         return page(text)
 
@@ -169,6 +210,10 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
         its, today_ = gate.own_member(app, "energy"), members.today()
         view = ranges.view_of(request.args.get("view", ""))
         first, last = ranges.around(view, ranges.day_of(request.args.get("day", ""), today_))
+        named = ranges.between(request.args.get("from", ""), request.args.get("to", ""), today_)
+        if named is not None:
+            view, first, last = named
+        is_whole = (first, last) == ranges.around(view, first)
         before = ranges.around(view, first - timedelta(days=1))
         found = members.energy(its, first, last, ranges.VIEWS[view])
         labels = [ranges.label(step.starts_at, view, members.zone) for step in found.steps]
@@ -182,13 +227,15 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             after=last + timedelta(days=1),
             is_last=last >= today_,
             energy=found,
-            compared=members.energy(its, *before, ranges.VIEWS[view]).total,
+            is_whole=is_whole,
+            compared=same_part(members, its, (first, last), before, view, today_) if is_whole else None,
             labels=labels,
             marks=ranges.marks(labels, view),
             chart=chart(found, labels),
             height=HEIGHT,
             width=WIDTH,
-            title=ranges.title(view, first),
+            title=ranges.title(view, first) if is_whole else ranges.title_of_days(first, last),
+            file_step=days.MONTH if is_whole and view == "year" else ranges.file_step(first, last),
             unknown=sum(1 for step in found.steps if step.flows is None),
             proofs=gate.principal().is_own and view != "year",
         )
@@ -209,9 +256,9 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             given = _form(order)
         elif not message:
             order = _order(given)
-        orders, away = _if_it_answers(members.orders, its)
+        found, away = _if_it_answers(members.on_chain, its)
         book, closed = _if_it_answers(lambda _: by_hand.book(), its)
-        custodial = away == "" and _if_it_answers(by_hand.is_in_custody, its)[0]
+        order_state = members.order_state(standing, found, its) if found else None
         most = most_of(book) if book else 0
         shown = {
             "order": {"side": "bid", "quantity": "", "price": ""},
@@ -225,7 +272,8 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             key=sent_forms.fresh(),
             book=book,
             closed=closed,
-            custodial=custodial,
+            order_state=order_state,
+            custodial=order_state is not None and order_state.signs_here,
             given=by_hand.given(its, epochs=SHOWN_EPOCHS).orders,
             state_words=STATE_WORDS,
             bids=levels(book.bids or (), most) if book else (),
@@ -236,10 +284,12 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             words=sentence(order_of(standing)),
             form=given,
             message=message,
-            preview=members.preview(order) if preview else None,
+            preview=members.preview(its, order) if preview else None,
             previewed=sentence(order),
             dear=order.buy_at is not None and order.buy_at > standing.worth_buying_up_to,
-            orders=orders,
+            orders=members.orders(its, found) if found else None,
+            fills=members.fills.page(its, answers.place("before")),
+            proofs=gate.principal().is_own,
             away=away,
             members=members,
             days=days,
@@ -293,8 +343,19 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
     @member.get("/money")
     def money() -> Response:
         its = gate.own_member(app, "balances")
-        balances, away = _if_it_answers(members.balances, its)
-        return page(render_template("money.html", account=its.name, balances=balances, away=away))
+        found, away = _if_it_answers(members.on_chain, its)
+        text = render_template(
+            "money.html",
+            account=its.name,
+            balances=members.balances(its, found) if found else None,
+            away=away,
+            organisation=app.home.settings.network.organisation,
+            billing=app.home.settings.billing,
+            spaced=spaced,
+            kept_here=found is None or members.keeps_key(found),
+            may_name=gate.principal().is_own,
+        )
+        return page(text)
 
     @member.get("/bills")
     def bills() -> Response:
@@ -322,6 +383,8 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             bill=head,
             code=members.payment_code(head),
             document=document,
+            corrections=members.corrections(its, number),
+            days_of=functools.partial(_days_of, members.zone),
             line_words=LINE_WORDS,
             payment_states=WORDS,
             spaced=spaced,
@@ -378,6 +441,16 @@ def _order_by_hand(form: Mapping[str, str]) -> ProposedOrder:
     if form["side"] not in ("bid", "ask") or quantity is None or price is None:
         raise HandOrderInvalidError("say whether you buy or sell, how much, and at what limit")
     return proposed(form["side"], price, quantity)
+
+
+def _days_of(zone: ZoneInfo, line: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, str]:
+    """The days of all epochs of a bill's line, as the page of energy takes them."""
+    seconds = document["epoch_seconds"]
+    first, last = min(first for first, _ in line["epochs"]), max(last for _, last in line["epochs"])
+    return {
+        "from": local(first * seconds, zone).date().isoformat(),
+        "to": local((last + 1) * seconds - 1, zone).date().isoformat(),
+    }
 
 
 def _form(order: StandingOrder) -> dict[str, str]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from authority.api import days
 from authority.billing.calendar import local
-from authority.language.reading import current
+from authority.language.reading import current, gettext
 
 VIEWS = {"day": days.QUARTER, "month": days.DAY, "year": days.MONTH}
 """In what steps each range is shown."""
@@ -36,6 +36,31 @@ def around(view: str, day: date) -> tuple[date, date]:
         first = day.replace(day=1)
         return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
     return day.replace(month=1, day=1), day.replace(month=12, day=31)
+
+
+def between(first: str, last: str, today: date) -> tuple[str, date, date] | None:
+    """The days that an address names by its `from` and `to`, a year at most, and how they are shown; None for none."""
+    try:
+        begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    except ValueError:
+        return None
+    begin = min(max(begin, date(2000, 1, 1)), today)
+    end = min(max(begin, min(end, today)), begin + timedelta(days=days.LONGEST_DAYS[days.MONTH] - 1))
+    if begin == end:
+        return "day", begin, end
+    return ("month" if (end - begin).days < days.LONGEST_DAYS[days.DAY] else "year"), begin, end
+
+
+def title_of_days(first: date, last: date) -> str:
+    """The name of a range that is no whole day, month or year."""
+    form = "%-d %b %Y"
+    return gettext("%(first)s to %(last)s", first=written(first, form), last=written(last, form))
+
+
+def file_step(first: date, last: date) -> str:
+    """The finest step in which a file may have these days."""
+    count = (last - first).days + 1
+    return next(step for step in (days.QUARTER, days.DAY, days.MONTH) if count <= days.LONGEST_DAYS[step])
 
 
 def title(view: str, first: date) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request, url_for
@@ -12,7 +12,7 @@ from authority.api import gate
 from authority.api.asking import ChainAwayError
 from authority.api.gate import Rule
 from authority.api.me_transfers import OF_THE_MEMBER, link_to
-from authority.api.member import Members
+from authority.api.member import Members, OpenOrder
 from authority.api.own_wallet import LAMPORTS, OwnWallets
 from authority.api.transfers import Asked, HandTransfers, TransferInvalidError
 from authority.app import App
@@ -66,8 +66,10 @@ def blueprint(app: App, members: Members, wallets: OwnWallets, by_hand: HandTran
     def shown(message: str = "", status: int = 200, typed: str = "", **moving: Any) -> Response:
         """The page; `moving` has the form of a transfer (`moved`) and what is wrong with it (`wrong`)."""
         its, state, balances, away = gate.own_member(app, "balances"), None, None, ""
+        orders: Sequence[OpenOrder] = ()
         try:
-            state, balances = wallets.state(its), members.balances(its)
+            found = members.on_chain(its)
+            state, balances, orders = wallets.state(its), members.balances(its, found), members.orders(its, found).open
         except (ChainAwayError, NotFoundError) as error:
             away = str(error)
         with app.store.read() as session:
@@ -77,6 +79,7 @@ def blueprint(app: App, members: Members, wallets: OwnWallets, by_hand: HandTran
             account=its.name,
             state=state,
             balances=balances,
+            open_orders=[each for each in orders if each.epoch == app.clock() // members.epoch_seconds],
             away=away,
             chain=CHAIN,
             sol=(state.lamports if state else 0) / LAMPORTS,

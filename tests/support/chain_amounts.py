@@ -160,6 +160,10 @@ class ChainAmounts:
             gross = value // 1_000
             amount = paid if buys else gross - gross * head.fee_bps // 10_000
             known.money(amount)
+            if buys:
+                known.money(ceil(order.quantity * (order.price + head.wheeling) / 1_000) - paid)
+            else:
+                known.energy(order.quantity - order.filled)
             self._trades[wallet].append(((head.epoch + 1) * self.epoch_seconds, buys, order.filled, amount))
 
     def _balances(self) -> None:

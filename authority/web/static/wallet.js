@@ -62,6 +62,7 @@ if (box) {
     form.reset();
     const fresh = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
     document.querySelector(".holdings").textContent = fresh.querySelector(".holdings")?.textContent ?? "";
+    document.querySelector("#cancel-number").replaceChildren(...fresh.querySelector("#cancel-number")?.children ?? []);
     tell(done, gettext("Done: %(says)s Transaction %(signature)s.", answer));
   };
 

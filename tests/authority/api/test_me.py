@@ -1,7 +1,10 @@
 """/api/v1/me over a real store: energy out of signed readings, the standing order, bills, tags, and what is refused."""
 
+import csv
+import hashlib
 import json
-from datetime import timedelta
+import re
+from datetime import UTC, timedelta
 
 import pytest
 from hypothesis import given
@@ -10,6 +13,10 @@ from people_site import build
 from sqlalchemy import select
 
 from authority.api.member import Flows
+from authority.billing.bill import CORRECTED, Bill, Line
+from authority.billing.calendar import local
+from authority.billing.export import COLUMNS
+from authority.log import log
 from authority.market.policies import standing_orders_by_wallet
 from authority.people.roles import MEMBER
 from authority.settlement.day_sums import netted
@@ -270,7 +277,7 @@ def test_tokens_are_made_shown_once_and_ended(ask, site):
 def test_the_description_has_every_resource_with_its_answers(site):
     spec = site.flask.test_client().get("/openapi.json").json
     mine = {path: methods for path, methods in spec["paths"].items() if path.startswith("/api/v1/me")}
-    assert len(mine) == 42
+    assert len(mine) == 43
     for methods in mine.values():
         for operation in methods.values():
             assert operation["summary"]
@@ -289,3 +296,119 @@ def test_a_preview_counts_the_prices_of_the_last_week(site, clock):
     assert "Nothing is saved yet" in shown
     assert "Sell what I have, at 0.200 credits per kWh or more." in shown
     assert "Nothing yet" in client.get("/me/trading").text
+
+
+def pages_of(site, path):
+    answer = site.client(MEMBER).get(path)
+    assert answer.status_code == 200, answer.text
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
+
+
+def issued(site, number, lines, epochs=(0, 96)):
+    """A bill of Dormitory A as it is issued, with its lines."""
+    member, app = site.members["Dormitory A"], site.app
+    bill = Bill(member.wallet, number, *epochs, 900, tuple(lines), 0)
+    document = bill.document(number, app.home.network_id)
+    with app.store.write() as session:
+        session.add(
+            BillingPeriod(
+                period=number, first_epoch=epochs[0], end_epoch=epochs[1], closed_at=1, closed_by="t", log_index=0,
+                issued_at=1, bills=1, due=bill.due,
+            )
+        )  # fmt: skip
+        session.flush()
+        session.add(
+            IssuedBill(
+                number=number, period=number, wallet=member.wallet, document=document,
+                sha256=hashlib.sha256(document).digest(), due=bill.due, log_index=1, issued_at=1,
+            )
+        )  # fmt: skip
+
+
+def test_a_bill_says_what_its_lines_correct_and_why_and_a_corrected_one_by_which(site, clock):
+    issued(site, 1, [Line("remainder", wh=2_000, price=300_000, amount=600_000, epochs=[[0, 95]])])
+    data = {"amount": -150_000, "bill": 1, "line": 1, "reason": "a wrong register", "wallet": "w"}
+    with site.app.store.write() as session:
+        leaf = log.record_act(session, CORRECTED, "treasurer", 5, data)
+    assert "Line 1: 0.15 credits less to pay Reason: a wrong register your next bill" in pages_of(site, "/me/bills/1")
+    line = Line("correction", amount=-150_000, leaves=[[leaf, leaf]], bill=1, of_line=1, reason="a wrong register")
+    estimate = Line("estimate", wh=100, price=300_000, amount=30_000, reason="the meter failed", epochs=[[96, 97]])
+    issued(site, 2, [line, estimate], (96, 192))
+    told = pages_of(site, "/me/bills/2")
+    assert "of bill 1 , line 1 Reason: a wrong register" in told
+    assert "Reason: the meter failed" in told
+    assert "Corrected later" not in told
+    first = site.client(MEMBER).get("/me/bills/1").text
+    assert re.search(r'less to pay.*<a href="/me/bills/2">Bill 2</a>', first)
+
+
+def test_a_line_opens_the_days_of_its_whole_span(site, clock):
+    start = clock.now // 900 - 96 * 40
+    issued(site, 1, [Line("withdrawn", wh=2_000, epochs=[[start, start + 3], [start + 96 * 35, start + 96 * 35 + 2]])])
+    link = re.search(r'href="(/me/energy[^"]+)"', site.client(MEMBER).get("/me/bills/1").text)[1].replace("&amp;", "&")
+    days = [local(epoch * 900, UTC).date().isoformat() for epoch in (start, start + 96 * 35 + 2)]
+    assert f"from={days[0]}&to={days[1]}" in link
+    assert site.client(MEMBER).get(link).status_code == 200
+    assert "No reading tells of these days." in pages_of(site, link)
+
+
+def test_a_day_a_month_or_a_year_that_runs_is_compared_with_the_same_part_of_the_one_before(site, clock, add_meter):
+    noon = clock.now - clock.now % DAY + 12 * 3600
+    clock.now = noon
+    grown = [(0, 4 * place, 0, 0) for place in range(4 * 36 + 1)]
+    read(site, add_meter("load", "gw-9", "load", "none"), noon - 36 * 3600, grown)
+    told = pages_of(site, "/me/energy")
+    assert "used 0.192 kWh ( the day before, up to the same time: 0.000 kWh and 0.192 kWh )" in told.replace(
+        "(the", "( the"
+    )
+    day = local(noon - DAY, UTC).date().isoformat()
+    assert "up to the same time" not in pages_of(site, f"/me/energy?day={day}")
+
+
+def test_a_bill_is_had_as_csv_with_the_scope_of_money(site, clock):
+    issued(site, 1, [Line("remainder", wh=2_000, price=300_000, amount=600_000, epochs=[[0, 95]])])
+    issued(site, 2, [Line("correction", amount=-150_000, bill=1, of_line=1, reason="=1+1")])
+    page = site.client(MEMBER).get("/me/bills/2").text
+    assert 'href="/api/v1/me/bills/2.csv"' in page
+    program = site.flask.test_client()
+
+    def get(number, scope="money:read"):
+        sent = {"Authorization": f"Bearer {site.tokens[scope]}"}
+        return program.get(f"/api/v1/me/bills/{number}.csv", headers=sent)
+
+    answer = get(2)
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="bill-2.csv"'
+    head, row = csv.DictReader(answer.text.splitlines()).fieldnames, next(csv.DictReader(answer.text.splitlines()))
+    assert head == list(COLUMNS)
+    assert (row["member"], row["kind"], row["corrects_bill"], row["corrects_line"], row["amount"], row["reason"]) == (
+        "Dormitory A", "correction", "1", "1", "-150000", "'=1+1",
+    )  # fmt: skip
+    assert get(2, "energy:read").status_code == 403
+    assert (get(3).status_code, get(3).json["code"]) == (404, "not_found")
+
+
+def test_a_preview_says_about_how_much_it_would_have_come_to(site, clock, add_meter):
+    clock.now += 12 * 3_600
+    start = clock.now - 4 * 900
+    read(site, add_meter("load", "gw-9", "load", "none"), start, [(0, 1_000 * place, 0, 0) for place in range(5)])
+    with site.app.store.write() as session:
+        for place, price in enumerate((150_000, 250_000, 150_000, 250_000)):
+            epoch = start // 900 + place
+            session.add(SettlementEpoch(epoch=epoch, state="checkpointed", first_seen_ms=0, clearing_price=price))
+    client = site.client(MEMBER)
+
+    def shown(**order):
+        answer = client.post("/me/trading", data=site.form(MEMBER, act="preview", **order))
+        return " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
+
+    told = shown(buy_at="0.2")
+    assert "it would have bought about 3.000 kWh for 0.51 credits, wheeling included. This promises nothing" in told
+    assert "it would have traded nothing" in shown(sell_at="0.2")
+
+
+def test_a_year_s_rows_lead_to_its_months(site, clock, add_meter):
+    read(site, add_meter("load", "gw-9", "load", "none"), clock.now - 900, [(0, 0, 0, 0), (0, 40, 0, 0)])
+    page = site.client(MEMBER).get("/me/energy?view=year").text
+    link = re.search(r'href="(/me/energy[^"]*table=1)"', page)[1].replace("&amp;", "&")
+    assert "view=month&day=2026-06-01" in link
+    assert "June 2026" in pages_of(site, link)

@@ -56,7 +56,7 @@ def test_refusals(store, order, user, code):
         assert standing_orders(session) == []
 
 
-PRICES = MarketPrices(80_000, 300_000, 280_000)
+PRICES = MarketPrices(80_000, 300_000, 280_000, 20_000, 100, 100)
 
 
 @pytest.mark.finding("authority-11")

@@ -22,12 +22,21 @@ from authority.monitoring.notice_mail import sentence
 from authority.monitoring.post import Post
 from authority.operations import news
 from authority.people import notices, records
-from authority.people.notices import ANNOUNCEMENT, CREDIT_LOW, METER_SILENT, ORDER_PAUSED, ORDER_REFUSED, Change
+from authority.people.notices import (
+    ANNOUNCEMENT,
+    CREDIT_LOW,
+    GIFT_RECEIVED,
+    METER_SILENT,
+    ORDER_PAUSED,
+    ORDER_REFUSED,
+    Change,
+)
 from authority.people.roles import MEMBER
-from authority.store.market import StandingOrderPolicy
+from authority.store.desk import Ticket, TicketWords
+from authority.store.market import StandingOrderPolicy, TransferRow
 from authority.store.metering import Meter
-from authority.store.people import User
-from authority.store.persons import NoticeMail, NoticeState
+from authority.store.people import User, WalletRequest
+from authority.store.persons import LeaveRequest, NoticeMail, NoticeState
 from authority.store.settlement import Alert
 
 NOW = 1_782_000_000
@@ -207,7 +216,8 @@ def test_bills_are_mailed_unless_one_has_chosen_otherwise(office: Office) -> Non
     told = client.get("/api/v1/me/mails", base_url=ORIGIN).json
     assert told == {
         "bill": False, "order_paused": False, "order_refused": False, "meter_silent": True, "credit_low": False,
-        "credit_low_micro_credits": 2_500_000, "announcement": False,
+        "credit_low_micro_credits": 2_500_000, "announcement": False, "dispute_answered": False, "gift_received": False,
+        "request_decided": False,
     }  # fmt: skip
     wrong = office.site.form(MEMBER, wanted=[], least="many")
     assert client.post("/account/mails", data=wrong, base_url=ORIGIN).status_code == 400
@@ -282,9 +292,75 @@ def test_an_announcement_is_withdrawn_between_a_look_and_the_mail(office: Office
     assert office.states() == []
 
 
-@pytest.mark.parametrize("kind", [kind for kind in notices.KINDS if kind not in ("bill", ANNOUNCEMENT)])
+@pytest.mark.parametrize("kind", [kind for kind in notices.KINDS if kind not in ("bill", *notices.ONCE)])
 def test_every_kind_has_its_sentences(kind: str) -> None:
     data = {"meter": "m", "last": NOW, "credit": 1, "least": 2, "why": "BookFull", "by": ""}
     begun, over = (sentence(Change(kind, "", data, is_over), ZoneInfo("UTC")) for is_over in (False, True))
     assert begun != over
     assert "%(" not in begun + over
+
+
+def test_what_somebody_did_is_told_once_and_its_end_never(office: Office, relay: Any) -> None:
+    office.bring_back()
+    ids = {name: user.id for name, user in office.site.members.items()}
+    mine, other, at = ids["Dormitory A"], ids["Dormitory B"], office.now
+    ticket = {"user_id": mine, "starts_at": 1, "ends_at": 2, "reason": "other", "opened_at": at, "opened_by": "x"}
+    gift = {"act": "give", "state": "done", "asked_at": at, "goes_at": at}
+    with office.app.store.write() as session:
+        session.add(Ticket(id=7, state="answered", **ticket))
+        session.add(Ticket(id=8, state="settled", closed_at=at, closed_by="desk", **ticket))
+        session.flush()
+        session.add(TicketWords(ticket_id=7, person_id=None, from_member=False, text="so", at=at))
+        session.add(TicketWords(ticket_id=7, person_id=office.member.id, from_member=True, text="but", at=at))
+        for key, asset, amount, giver, to in (
+            ("k1", "energy", 1_500, other, mine),
+            ("k2", "credit", 2_000_000, other, mine),
+            ("k3", "energy", 9_000, mine, other),
+        ):
+            session.add(TransferRow(user_id=giver, to_user_id=to, request_key=key, asset=asset, amount=amount, **gift))
+        session.add(
+            WalletRequest(
+                user_id=mine, wallet=None, kept_here=True, state="refused", told="no", asked_by="x", asked_at=at,
+                decided_by="desk", decided_at=at,
+            )
+        )  # fmt: skip
+        session.add(
+            LeaveRequest(
+                person_id=office.member.id, user_id=mine, forfeit=False, state="approved", told="", asked_at=at,
+                decided_by="desk", decided_at=at,
+            )
+        )  # fmt: skip
+    for _ in range(8):
+        office.look(HOUR)
+    told = [said(mail) for mail in relay.mails if mail["To"].startswith("member")]
+    assert len(told) == 1
+    for words in (
+        "answered your dispute 7.",
+        "Your dispute 8 was closed.",
+        "You were given 1.500 kWh.",
+        "You were given 2.00 credits.",
+        "The wallet that you asked for was refused.",
+        "Your wish to leave was approved.",
+    ):
+        assert words in told[0], words
+    assert "9.000" not in told[0]
+    for _ in range(5):
+        office.look(DAY)
+    assert len([mail for mail in relay.mails if mail["To"].startswith("member")]) == 1
+    assert office.states() == []
+
+
+def test_who_wants_no_mail_of_a_gift_gets_none(office: Office, relay: Any) -> None:
+    office.bring_back()
+    notices.choose(office.app, office.member.id, {GIFT_RECEIVED: False}, 0)
+    ids = {name: user.id for name, user in office.site.members.items()}
+    with office.app.store.write() as session:
+        session.add(
+            TransferRow(
+                user_id=ids["Dormitory B"], to_user_id=ids["Dormitory A"], request_key="k", act="give", asset="energy",
+                amount=1, state="done", asked_at=office.now, goes_at=office.now,
+            )
+        )  # fmt: skip
+    office.look(HOUR)
+    office.look(HOUR)
+    assert relay.mails == []

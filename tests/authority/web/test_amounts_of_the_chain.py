@@ -109,8 +109,9 @@ def test_tokens_and_credits_are_what_wallet_seat_and_orders_hold(site: KwhSite, 
     assert f"{wh(wallet_wh + seat.energy + locked_wh):.3f}" in page(site, name, "/me")
 
 
-def fills(campus: Campus, index: int) -> list[tuple[str, Decimal, Decimal, Decimal]]:
-    """What the chain's books gave a member, as far as they are in the log: bought or sold, kWh, price and credits."""
+def fills(campus: Campus, index: int) -> list[tuple[str, Decimal, Decimal, Decimal, Decimal]]:
+    """What the chain's books gave a member, as far as they are in the log: bought or sold, kWh, price, credits, and
+    what of the order came back."""
     found = []
     with campus.app.store.read() as session:
         query = select(SettlementEpoch.epoch).where(SettlementEpoch.book_log_index.is_not(None))
@@ -121,10 +122,12 @@ def fills(campus: Campus, index: int) -> list[tuple[str, Decimal, Decimal, Decim
                 continue
             if buys:
                 amount = ceil(Decimal(order.filled * (head.price + head.wheeling)) / 1_000)
+                back = micro(ceil(Decimal(order.quantity * (order.price + head.wheeling)) / 1_000) - amount)
             else:
                 gross = order.filled * head.price // 1_000
                 amount = gross - gross * head.fee_bps // 10_000
-            found.append(("bought" if buys else "sold", wh(order.filled), micro(head.price), micro(amount)))
+                back = wh(order.quantity - order.filled)
+            found.append(("bought" if buys else "sold", wh(order.filled), micro(head.price), micro(amount), back))
     return sorted(found)
 
 
@@ -133,7 +136,7 @@ def test_trades_are_those_of_the_chains_books_and_the_days_sums_theirs(site: Kwh
     expected = fills(site.campus, index_of(site.campus, name))
     trading = rows(page(site, name, "/me/trading"))
     told = sorted(
-        (row[1], number(row[2]), number(row[3]), number(row[4]))
+        (row[1], number(row[2]), number(row[3]), number(row[4]), number(row[5]))
         for row in trading
         if row[1:2] in (["bought"], ["sold"])
     )

@@ -99,3 +99,18 @@ def test_the_page_is_sound_with_it(open_site, tmp_path, look):
         axe.picture(browser, f"bill-to-pay-{look[0]}-{'dark' if look[1] else 'light'}")
         assert axe.faults(browser) == []
         assert browser.messages == []
+
+
+def test_today_says_whether_the_last_bill_is_paid_and_money_to_which_account_credits_are_paid(open_site):
+    site = open_site(EUROS)
+
+    def text(path):
+        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", site.client(MEMBER).get(path).text)).split())
+
+    assert "6.36 credits to pay. Open. Bill 1" in text("/me")
+    pay(site, 1, "6,36")
+    assert "6.36 credits to pay. Paid. Bill 1" in text("/me")
+    told = text("/me/money")
+    assert "for every EUR you get one credit." in told
+    assert "The account is DE89 3704 0044 0532 0130 00" in told
+    assert "credits for Dormitory A" in told
