@@ -149,7 +149,8 @@ FORMS: Mapping[str, Form] = {
     REASON: _words("", "consumption", "feed_in", "energy", "price", "missing", "not_mine", "other", *OWN_REASONS),
     "role": _words(*_METER_ROLES, *_PEOPLES_ROLES),
     "scopes": _words(
-        "energy:read", "money:read", "trading:write", "money:write", "operations:read", "audit:run"
+        "energy:read", "money:read", "trading:write", "money:write", "operations:read", "billing:read",
+        "audit:read", "audit:run",
     ),
     "side": _words("bid", "ask"),
     "signature": _signature,
