@@ -68,7 +68,7 @@ def test_a_tariff_is_previewed_proposed_staged_and_taken_back(site: KwhSite) -> 
     day = (datetime.fromtimestamp(site.campus.wall.now, UTC) + timedelta(days=3)).date()
     asked = f"?preview=1&feed_in_price=0.09&day={day}"
     tried = operator.get(f"/op/tariffs{asked}")
-    assert f"From {day:%-d %b %Y} 00:00 on" in tried
+    assert f"From {day:%-d %b %Y}, 00:00 on" in tried
     assert "would be outside the new bounds" in tried
     assert "Propose this change" not in tried, "an operator tries, and does not propose"
     operator.post("/op/tariffs", 404, act="propose", feed_in_price="0.09", day=str(day), reason="new tariff")
@@ -94,7 +94,7 @@ def test_a_tariff_is_previewed_proposed_staged_and_taken_back(site: KwhSite) -> 
     assert staged.staged is not None
     assert (staged.staged["feed_in_price"], staged.parameters["feed_in_price"]) == (90_000, before)
     page = operator.get("/op/tariffs")
-    assert f"Something else holds from {day:%-d %b %Y} 00:00 on" in page
+    assert f"Something else holds from {day:%-d %b %Y}, 00:00 on" in page
     assert "to come" in page
     told = operator.client.get("/api/v1/tariffs").json
     assert told["staged_from"] == staged.staged_from
