@@ -20,7 +20,7 @@ from authority.chain.accounts import EpochBook, EpochCheckpoint, Meter, MeterSta
 from authority.cli import main
 from authority.collector import held
 from authority.collector.ingest import Collector
-from authority.log import log, merkle
+from authority.log import gate, log, merkle
 from authority.market.book_leaf import book_leaf
 from authority.store.log import Act, LogLeaf, LogState, LogTile
 from authority.store.metering import Frame
@@ -85,7 +85,8 @@ def test_a_void_reading_may_be_released_after_all_and_nothing_is_decided_twice(a
     meter = add_meter()
     with app.store.write() as session:
         its = {"key": meter.public_key.hex(), "meter_id": (b"m" * 32).hex(), "first_sequence": 1}
-        log.record_act(session, "gateway_approved", "operator", 1, {"gateway": "gw-1", "meters": [its]})
+        approved = {"gateway": gate.gateway_of(session, "gw-1"), "meters": [its]}
+        log.record_act(session, "gateway_approved", "operator", 1, approved)
     Collector(app).ingest(meter.next() + meter.next(clock_deviation=100), gateway="gw-1", meter=None, over="https")
     with app.store.write() as session:
         held.void(session, 2, actor="operator", reason="checked", now=5)

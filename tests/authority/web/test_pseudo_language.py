@@ -299,7 +299,8 @@ def test_the_page_of_an_account_at_the_provider(site, clock):
         data = (*names_of(site), "Chrome on Linux", "Campus login")
         _, client, token = sign_in(site.app, flask, MEMBER)
         data = (*data, "The Member")
-        for url in ("/login", "/account", "/account/oidc", "/signed-out"):
+        read(flask.test_client(), "/login", *data)
+        for url in ("/login?next=/me", "/account", "/account/oidc", "/signed-out"):
             read(client, url, *data)
         provider.claims = {"sub": "u-7", "email": "x@elsewhere.example", "email_verified": False}
         way = read(client, "/account/oidc/link", *data, data={"form_token": token})
