@@ -124,7 +124,8 @@ def live(app: App, now: int) -> str:
         ada, emmy = (signed_in(session, cookies[role], now) for role in ("member", "authority"))
         token, _ = tokens.make(session, ada, "Ada's script", ["energy:read"], 30, now)
         tokens.end(session, ada, token, now)
-        order, prices = StandingOrder(sell_at=100_000, buy_at=250_000), MarketPrices(80_000, 300_000, 280_000)
+        order = StandingOrder(sell_at=100_000, buy_at=250_000)
+        prices = MarketPrices(80_000, 300_000, 280_000, 20_000, 100, 100)
         policies.change_standing_order(session, member.name, order, by=ada.actor, now=now, prices=prices)
         policies.end_standing_order(session, member.name, by=ada.actor, now=now)
         member_id, wallet, ada_id = member.id, member.wallet, people["member"].id

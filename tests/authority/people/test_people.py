@@ -30,6 +30,7 @@ from authority.store.log import Act
 from authority.store.people import User
 from authority.store.persons import Person
 
+WALLETS = [str(Keypair.from_seed(bytes([number]) * 32).pubkey()) for number in range(3)]
 DAY = int(timedelta(days=1).total_seconds())
 GOOD = "violet kettle under seven"
 
@@ -289,11 +290,11 @@ def test_reading_of_anothers_data_is_a_leaf_once_in_a_while(app, clock, ada):
         reader = records.principal(session, session.get_one(Person, ada.id), "s", clock())
     before = len(act_kinds(app))
     for _ in range(3):
-        reads.note(app.store, reader, "bills", "wallet-1", clock())
-    reads.note(app.store, reader, "bills", "wallet-2", clock())
+        reads.note(app.store, reader, "bills", WALLETS[1], clock())
+    reads.note(app.store, reader, "bills", WALLETS[2], clock())
     assert act_kinds(app)[before:] == ["data_read", "data_read"]
     clock.now += reads.QUIET_SECONDS
-    reads.note(app.store, reader, "bills", "wallet-1", clock())
+    reads.note(app.store, reader, "bills", WALLETS[1], clock())
     assert len(act_kinds(app)) == before + 3
 
 
@@ -304,13 +305,13 @@ def test_a_clock_that_was_a_day_ahead_hides_no_reading_opens_nothing_and_shuts_n
     now = clock()
     clock.now += DAY
     secret = begin(app, ada)
-    reads.note(app.store, reader, "bills", "wallet-1", clock())
+    reads.note(app.store, reader, "bills", WALLETS[1], clock())
     for _ in range(passwords.FREE_TRIES + 1):
         with pytest.raises(SignInRefusedError):
             passwords.check(app.store, "ada@campus.example", "wrong", clock())
     before = act_kinds(app).count("data_read")
     clock.now = now
-    reads.note(app.store, reader, "bills", "wallet-1", clock())
+    reads.note(app.store, reader, "bills", WALLETS[1], clock())
     assert act_kinds(app).count("data_read") == before + 1
     assert passwords.check(app.store, "ada@campus.example", GOOD, clock()) == ada.id
     with app.store.read() as session:
@@ -328,7 +329,7 @@ def test_what_is_erased_is_nowhere_and_the_log_never_had_it(app, clock, ada):
         tokens.make(session, owner, "script", ["energy:read"], 1, clock())
         invitations.make(session, person, by="test", now=clock())
         person.password_hash = passwords.hashed(GOOD)
-    reads.note(app.store, owner, "bills", "wallet-1", clock())
+    reads.note(app.store, owner, "bills", WALLETS[1], clock())
     with app.store.write() as session:
         records.erase(session, session.get_one(Person, ada.id), by="test", now=clock())
     assert look(app, secret) is None

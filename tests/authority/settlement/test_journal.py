@@ -19,6 +19,8 @@ from authority.store.metering import Frame, Gateway, Meter
 from authority.store.people import Installation, User
 from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, SettlementEpoch
 
+WALLET = "4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM"
+
 
 @pytest.fixture
 def store(tmp_path, store_url):
@@ -61,9 +63,9 @@ def test_a_stage_keeps_its_first_time_and_the_state_follows_in_order(journal):
 
 
 def test_an_act_is_logged_once(journal, store):
-    first = journal.act("settle:w:900", "settle_surplus", {"wallet": "w", "boundary": 900})
-    assert journal.act("settle:w:900", "settle_surplus", {"wallet": "w", "boundary": 900}) == first
-    assert journal.act("settle:w:1800", "settle_surplus", {"wallet": "w", "boundary": 1800}) == first + 1
+    first = journal.act("settle:w:900", "settle_surplus", {"wallet": WALLET, "boundary": 900})
+    assert journal.act("settle:w:900", "settle_surplus", {"wallet": WALLET, "boundary": 900}) == first
+    assert journal.act("settle:w:1800", "settle_surplus", {"wallet": WALLET, "boundary": 1800}) == first + 1
     with store.read() as session:
         assert log.size(session) == 2
 

@@ -18,11 +18,13 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.PrimaryKeyConstraint("pseudonym", name=op.f("pk_log_names")),
-        sa.UniqueConstraint("kind", "name", name=op.f("uq_log_names_kind")),
+        sa.UniqueConstraint("kind", "name", name=op.f("uq_log_names_kind_name")),
     )
     op.create_table(
         "act_words",
-        sa.Column("log_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "log_index", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
         sa.Column("salt", sa.LargeBinary(length=16), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("log_index", name=op.f("pk_act_words")),
