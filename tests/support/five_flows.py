@@ -50,6 +50,7 @@ COUNTED = ("clicks", "screens")
 ROWS = 40
 CORRECTED = 7
 """The bill of a month that turns out to be wrong."""
+A_DAY = "th a[href*='view=day']"
 MAILS_SECONDS = 600
 SEND_SECONDS = 1.0
 """How often it is looked whether a mail was asked for."""
@@ -135,8 +136,9 @@ class FiveFlows:
 
     def F2(self) -> None:  # noqa: N802
         def walk(person: Person) -> None:
-            person.click("a[aria-label^='The days of']", "location.search.includes('view=month')")
-            person.click("th a[href*='view=day']", "location.search.includes('view=day')")
+            person.click("a[aria-label^='The days of']", "location.search.includes('from=')")
+            if person.browser.evaluate(f"document.querySelector({A_DAY!r}) !== null"):  # else it is of one day
+                person.click(A_DAY, "location.search.includes('view=day')")
             person.click("td a[aria-label^=Proof]", "location.pathname === '/me/proofs'")
             person.click("form[action='/me/proofs'] button", "location.pathname.startsWith('/kwh/')")
             person.wait_for("document.querySelector('#verdict')?.dataset.tone === 'good'")
