@@ -9,10 +9,10 @@ import html
 import itertools
 import re
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import ceil
 from typing import Any
@@ -73,6 +73,10 @@ def unknown(page: str, known: Known) -> list[str]:
     return [each.text for each in figures(page) if each.value not in (known.wh if each.is_energy else known.credits)]
 
 
+DAY_KEY = 3
+"""How many numbers name a day: year, month, day."""
+
+
 class ChainAmounts:
     """All that chain and log say of amounts, by the members' wallets."""
 
@@ -91,6 +95,7 @@ class ChainAmounts:
             self.prices.energy(parameters.min_order_wh, parameters.max_order_wh)
         self.of: dict[str, Known] = {wallet: Known() for wallet in self.members}
         self.book = Known()
+        self._sums: dict[str, dict[tuple[int, ...], dict[str, int]]] = {}
         self._trades: dict[str, list[tuple[int, bool, int, int]]] = defaultdict(list)
         self._books(leaves)
         self._balances()
@@ -222,9 +227,18 @@ class ChainAmounts:
                 for key in _ranges(end):
                     sums[key]["bought" if buys else "sold"] += wh
                     sums[key]["paid" if buys else "received"] += amount
+            self._sums[wallet] = sums
             for found in sums.values():
-                self.of[wallet].energy(*(found[name] for name in (*Flows._fields, "bought", "sold") if name in found))
-                self.of[wallet].money(*(found[name] for name in ("paid", "received") if name in found))
+                _say(self.of[wallet], found)
+
+    def days(self, wallet: str, first: date, last: date) -> Known:
+        """What a member may be told of its energy and trades in these days together, both included, in UTC."""
+        known, together = Known(), Counter[str]()
+        for key, found in self._sums[wallet].items():
+            if len(key) == DAY_KEY and first <= date(*key) <= last:
+                together.update(found)
+        _say(known, together)
+        return known
 
     def _bills(self) -> Known:
         """The members' bills, and what all of them of a period come to; of one that runs as they are so far."""
@@ -244,6 +258,11 @@ class ChainAmounts:
             together.money(sum(dues), sum(map(_moved, its)))
             together.money(sum(due for due in dues if due > 0), sum(due for due in dues if due < 0))
         return together
+
+
+def _say(known: Known, found: Mapping[str, int]) -> None:
+    known.energy(*(found[name] for name in (*Flows._fields, "bought", "sold") if name in found))
+    known.money(*(found[name] for name in ("paid", "received") if name in found))
 
 
 def _drawn(account: Account) -> int:
