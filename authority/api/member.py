@@ -485,27 +485,19 @@ class Members:
     def corrections(self, member: MemberAccount, number: int) -> list[Correction]:
         """What was corrected of a bill later; NotFoundError as `bill`."""
         with self._app.store.read() as session:
-            found = session.get(IssuedBill, number)
-            if found is None or found.wallet != member.wallet:
-                raise NotFoundError(f"you have no bill {number}")
-            return corrections_of(session, found)
+            return corrections_of(session, _issued(session, member, number))
 
     def bill_pdf(self, member: MemberAccount, number: int) -> bytes:
         """One bill on paper; NotFoundError as `bill`, and BillingError `bill_changed`."""
         with self._app.store.read() as session:
-            found = session.get(IssuedBill, number)
-        if found is None or found.wallet != member.wallet:
-            raise NotFoundError(f"you have no bill {number}")
+            found = _issued(session, member, number)
         settings = self._app.home.settings
         return paper.bill_pdf(found, member.name, settings.network.organisation, self.zone, settings.billing)
 
     def bill_csv(self, member: MemberAccount, number: int) -> str:
         """One bill as CSV, as the treasurer has those of a period; NotFoundError, BillingError as `bill_pdf`."""
         with self._app.store.read() as session:
-            found = session.get(IssuedBill, number)
-            if found is None or found.wallet != member.wallet:
-                raise NotFoundError(f"you have no bill {number}")
-            rows = export.rows_of(found, {member.wallet: member.name}, self.zone)
+            rows = export.rows_of(_issued(session, member, number), {member.wallet: member.name}, self.zone)
         return spreadsheet.table(export.COLUMNS, rows)
 
     def payment_code(self, bill: BillHead) -> PaymentCode | None:
@@ -547,6 +539,14 @@ _HEADS = select(
     BillingPeriod.end_epoch,
 ).join(BillingPeriod, BillingPeriod.period == IssuedBill.period)
 """What a list of bills shows, without the bills' documents."""
+
+
+def _issued(session: Session, member: MemberAccount, number: int) -> IssuedBill:
+    """A member's bill; NotFoundError where there is none, or it is another member's."""
+    found = session.get(IssuedBill, number)
+    if found is None or found.wallet != member.wallet:
+        raise NotFoundError(f"you have no bill {number}")
+    return found
 
 
 def _awaited(roles: member_meters.Roles, begin: int, end: int) -> int:

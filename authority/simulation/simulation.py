@@ -257,8 +257,9 @@ class Simulation:
                 self._progress(interval, request.intervals)
 
     def _sums_due(self, boundary: int) -> bool:
-        """Once a day, when the last epoch of the day before is over with."""
-        return boundary % DAY_SECONDS == max(SUMMED_AT_SECONDS, 2 * self.request.scenario.epoch_seconds)
+        """Once a day, at the first boundary when the last epoch of the day before is over with."""
+        seconds = self.request.scenario.epoch_seconds
+        return (boundary - max(SUMMED_AT_SECONDS, 2 * seconds)) % DAY_SECONDS < seconds
 
     def _exchange(self, home: CampusHome, start: int, steps: dict[str, Sequence[int]], *, known: bool) -> None:
         """Exchange meters in the middle of the interval that starts then: the old ones count the first half of it.

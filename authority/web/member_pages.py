@@ -141,16 +141,24 @@ def sentence(order: StandingOrder) -> str:
 
 
 def same_part(
-    members: Members, its: MemberAccount, shown: tuple[date, date], before: tuple[date, date], view: str, today: date
+    members: Members,
+    its: MemberAccount,
+    found: Energy,
+    shown: tuple[date, date],
+    before: tuple[date, date],
+    view: str,
+    today: date,
 ) -> Flows | None:
     """What the range before had up to where the shown one has readings, if that still runs; else all of it.
 
-    A range that runs is compared up to the end of its last quarter of an hour with readings, at the same day and time.
+    found is the energy of the shown one. A range that runs is compared up to the end of its last quarter of an hour
+    with readings, at the same day and time.
     """
     if shown[1] < today:
         return members.energy(its, *before, ranges.VIEWS[view]).total.flows
     start = midnight(today, members.zone)
-    heard = [step.ends_at for step in members.energy(its, today, today, days.QUARTER).steps if step.flows is not None]
+    of_today = found if view == "day" else members.energy(its, today, today, days.QUARTER)
+    heard = [step.ends_at for step in of_today.steps if step.flows is not None]
     seconds = max(heard, default=start) - start
     day = _same_day(shown[0], before, view, today)
     parts = [] if day is None else _until(members, its, day, seconds)
@@ -228,7 +236,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             is_last=last >= today_,
             energy=found,
             is_whole=is_whole,
-            compared=same_part(members, its, (first, last), before, view, today_) if is_whole else None,
+            compared=same_part(members, its, found, (first, last), before, view, today_) if is_whole else None,
             labels=labels,
             marks=ranges.marks(labels, view),
             chart=chart(found, labels),

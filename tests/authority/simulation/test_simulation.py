@@ -238,6 +238,15 @@ def test_days_that_are_over_are_summed_as_in_service(tmp_path: Path) -> None:
     assert all(day.members_measured == 4 and (day.consumption_wh or 0) > 0 for day in whole)
 
 
+@pytest.mark.parametrize("seconds", [each for each in range(60, 3_601) if 86_400 % each == 0])
+def test_days_are_summed_once_a_day_whatever_the_epoch(seconds: int, tmp_path: Path) -> None:
+    request = Request(3, 1, 1, 1, REQUEST.start, Scenario.parse(f"epoch_seconds = {seconds}"))
+    with Out(tmp_path / "out", request) as out:
+        simulation = Simulation(request, out, lambda *_: None)
+    due = [at for at in range(request.start, request.end, seconds) if simulation._sums_due(at)]
+    assert len(due) == request.days
+
+
 class PulledError(Exception):
     pass
 
