@@ -50,6 +50,13 @@ def number(text: str) -> Decimal:
     return Decimal(re.sub(r"[^0-9.\u2212-]", "", text).replace("\N{MINUS SIGN}", "-"))
 
 
+def came_back(cell: str) -> Decimal:
+    """What a trade's first cell says came back of its order: kWh or credits."""
+    found = re.search(r"came back: ([0-9.\s\u202f]+?)\s*(kWh|credits)", cell)
+    assert found is not None, cell
+    return number(found[1])
+
+
 def wh(value: int) -> Decimal:
     return Decimal(value) / 1_000
 
@@ -136,7 +143,7 @@ def test_trades_are_those_of_the_chains_books_and_the_days_sums_theirs(site: Kwh
     expected = fills(site.campus, index_of(site.campus, name))
     trading = rows(page(site, name, "/me/trading"))
     told = sorted(
-        (row[1], number(row[2]), number(row[3]), number(row[4]), number(row[5]))
+        (row[1], number(row[2]), number(row[3]), number(row[4]), came_back(row[0]))
         for row in trading
         if row[1:2] in (["bought"], ["sold"])
     )
