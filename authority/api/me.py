@@ -17,7 +17,7 @@ from authority.api.fills import Fills
 from authority.api.gate import ANY_SCOPE, Rule
 from authority.api.hand_orders import GivenOrder, GivenOrders, HandOrders, OrderPreview, RunningBook, proposed
 from authority.api.member import Balances, Bills, Energy, Members, Orders, Standing
-from authority.api.paging import PageQuery
+from authority.api.paging import LAST_PLACE, PageQuery
 from authority.api.schemas import Body, schema_of
 from authority.app import App
 from authority.market.policies import MAX_PRICE, MAX_RESERVE_WH
@@ -42,6 +42,7 @@ RULES: Mapping[str, Rule] = {
     "me.end_standing": Rule(OF_A_MEMBER, WRITE_TRADING),
     "me.bills": Rule(SEES_BILLS, READ_MONEY),
     "me.bill": Rule(SEES_BILLS, READ_MONEY),
+    "me.bill_so_far": Rule(SEES_BILLS, READ_MONEY),
     "me.list_tokens": Rule(frozenset()),
     "me.make_token": Rule(frozenset()),
     "me.end_token": Rule(frozenset()),
@@ -104,6 +105,16 @@ class DaysQuery(Schema):
         data_key="from", load_default=None, metadata={"description": "The first day at the site; today."}
     )
     last = fields.Date(data_key="to", load_default=None, metadata={"description": "The last day, included; as `from`."})
+
+
+class PeriodQuery(Schema):
+    """Which billing period."""
+
+    period = fields.Integer(
+        load_default=None,
+        validate=Range(0, LAST_PLACE),
+        metadata={"description": "A period that has no bills yet; the one that is open where it is left out."},
+    )
 
 
 class EnergyQuery(DaysQuery):
@@ -414,6 +425,25 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
     )
     def bill(number: int) -> dict[str, Any]:
         return members.bill(gate.account_of_bills(app), number)[1]
+
+    @me.get("/bills/so-far")
+    @me.input(PeriodQuery, location="query", arg_name="query")
+    @me.doc(
+        operation_id="get_my_bill_so_far",
+        summary="The next bill, as it would be now",
+        description="The document of a bill that is still to come: its number is 0, and `settled_until` says up to when "
+        "the chain has settled your energy (null: not at all yet). Of the billing period that is open, or of one that "
+        "has ended and has no bills yet.",
+        responses={
+            200: "What will be billed, so far.",
+            400: "The query is wrong.",
+            503: "The validator does not answer, or its history is not complete.",
+            **NOT_YOURS,
+        },
+    )
+    def bill_so_far(query: dict[str, Any]) -> dict[str, Any]:
+        found = members.bill_so_far(gate.account_of_bills(app), query["period"])
+        return {**found.document, "settled_until": found.settled_until}
 
     @me.get("/tokens")
     @me.output(schema_of(Tokens), description="The tokens.")

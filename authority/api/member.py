@@ -23,20 +23,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.api import days
-from authority.api.asking import asking, on_chain
+from authority.api.asking import ChainAwayError, asking, on_chain
 from authority.api.campus import described
 from authority.api.fills import Fill, MemberFills
 from authority.api.order_state import OrderState, state_of
 from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
-from authority.billing import export, paper, payments, spreadsheet
+from authority.billing import export, issuing, paper, payments, spreadsheet
 from authority.billing.bill import trades_of
 from authority.billing.calendar import first_epoch_at, local
+from authority.billing.errors import HistoryIncompleteError, HistoryLostError
 from authority.billing.evidence import StoreEvidence
 from authority.billing.money import Currency
 from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.billing.payments import PaidBill
-from authority.billing.views import Correction, corrections_of
+from authority.billing.views import ISSUED, Correction, corrections_of, periods
 from authority.chain.client import ChainClient
 from authority.enrolment import wallets
 from authority.market import policies
@@ -196,6 +197,22 @@ class Bills:
 
     bills: tuple[BillHead, ...] = described("The bills.")
     next: str | None = described(NEXT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillSoFar:
+    """A member's bill of a period that has none yet, as it would be now.
+
+    settled_until: up to when the chain has settled the member's energy, Unix seconds; None before the first time.
+    before: the period before this one where it has no bill yet either; document: as that of a bill, its number 0.
+    """
+
+    period: int
+    starts_at: int
+    settled_until: int | None
+    due_micro_credits: int
+    before: int | None
+    document: Mapping[str, Any]
 
 
 def order_of(standing: Standing) -> StandingOrder:
@@ -481,6 +498,36 @@ class Members:
         if found is None:
             raise NotFoundError(f"you have no bill {number}")
         return self._head(found, paid[number]), json.loads(found.document)
+
+    def bill_so_far(self, member: MemberAccount, period: int | None = None) -> BillSoFar:
+        """What a member's next bill has in it by now; or, of a period that has ended without bills yet, in that one.
+
+        NotFoundError where that period's bills are issued, or there is none; ChainAwayError, also where the chain's
+        history is not here.
+        """
+        with asking(self._client) as client:
+            try:
+                book = issuing.open_book(self._app, client, only=period)
+            except (HistoryIncompleteError, HistoryLostError) as error:
+                raise ChainAwayError(
+                    "what will be billed cannot be told now, for the department has to look at the chain's history "
+                    "first; nothing is lost"
+                ) from error
+            facts = book.facts
+            period = facts.open_period if period is None else period
+            with self._app.store.read() as session:
+                issued = {each.period for each in periods(session, None) if each.state == ISSUED}
+            if period in issued or period not in facts.first_epochs:
+                raise NotFoundError(f"billing period {period} has no bill that is still to come")
+            bill = issuing.so_far(self._app, book, period, member.wallet)
+        return BillSoFar(
+            period=period,
+            starts_at=bill.first_epoch * bill.epoch_seconds,
+            settled_until=facts.boundaries.get(member.wallet),
+            due_micro_credits=bill.due,
+            before=period - 1 if period - 1 in facts.first_epochs and period - 1 not in issued else None,
+            document=bill.as_json(0, self._app.home.network_id),
+        )
 
     def corrections(self, member: MemberAccount, number: int) -> list[Correction]:
         """What was corrected of a bill later; NotFoundError as `bill`."""

@@ -218,15 +218,15 @@ def bills_of(period: int, facts: Facts, evidence: Evidence) -> Iterator[Bill]:
     return _Maker(period, facts, evidence, facts.end_epoch(period)).bills()
 
 
-def bills_so_far(period: int, facts: Facts, evidence: Evidence) -> Iterator[Bill]:
-    """The same of a period that may be open still, as far as the chain has come."""
+def bills_so_far(period: int, facts: Facts, evidence: Evidence, member: str | None = None) -> Iterator[Bill]:
+    """The same of a period that may be open still, as far as the chain has come; or one member's alone."""
     if period not in facts.first_epochs:
         facts.end_epoch(period)  # says which there are
     end = facts.first_epochs.get(period + 1)
     if end is None:
         latest = max(facts.boundaries.values(), default=0)
         end = max(facts.first_epochs[period], facts.last_epoch(latest) + 1)
-    return _Maker(period, facts, evidence, end).bills()
+    return _Maker(period, facts, evidence, end, member).bills()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +284,8 @@ def orders_in(data: bytes, count: int, member: int | None) -> Iterator[tuple[int
 
 _MEMBER = 4
 """An order's last bytes are its member's index, u32 LE."""
+_NOBODY = 2 ** (8 * _MEMBER) - 1
+"""No member's index."""
 
 
 @dataclass
@@ -305,10 +307,13 @@ class _Drawn:
 
 
 class _Maker:
-    """Makes the bills of one period."""
+    """Makes the bills of one period; with a member its alone."""
 
-    def __init__(self, period: int, facts: Facts, evidence: Evidence, end_epoch: int) -> None:
+    def __init__(
+        self, period: int, facts: Facts, evidence: Evidence, end_epoch: int, member: str | None = None
+    ) -> None:
         self.period = period
+        self.member = member
         self.facts = facts
         self.end_epoch = end_epoch
         self.evidence = evidence
@@ -322,12 +327,13 @@ class _Maker:
         self.before = window.before
         self.bought: dict[str, _Trades] = {}
         self.sold: dict[str, _Trades] = {}
+        its = None if member is None else next((number for number, _ in facts.indexed(member)), _NOBODY)
         for log_index, data in evidence.books(facts.first_epochs[period], end_epoch):
-            self._book(log_index, data)
+            self._book(log_index, data, its)
 
     def bills(self) -> Iterator[Bill]:
         """The bills, made member by member: no more than one member's facts are at hand at a time."""
-        for member, share in self.facts.shares(self.period):
+        for member, share in self.facts.shares(self.period, self.member):
             lines, rounded_off = self._lines(member, share)
             if lines:
                 first = self.facts.first_epochs[self.period]
@@ -335,8 +341,8 @@ class _Maker:
                     member, self.period, first, self.end_epoch, self.facts.epoch_seconds, tuple(lines), rounded_off
                 )
 
-    def _book(self, log_index: int, data: bytes) -> None:
-        for trade in trades_of(data):
+    def _book(self, log_index: int, data: bytes, member: int | None) -> None:
+        for trade in trades_of(data, member=member):
             side = self.bought if trade.is_bid else self.sold
             kept = side.setdefault(self.facts.members[trade.member], _Trades())
             kept.wh += trade.wh

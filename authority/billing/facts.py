@@ -119,8 +119,8 @@ class Facts:
         """The retail price in that epoch, micro-credit per kWh."""
         return next((price for first, price in reversed(self._prices) if first <= epoch), self._prices[0][1])
 
-    def shares(self, period: int) -> Iterator[tuple[str, Share]]:
-        """What there is of each member in a period, in the order of the members' indexes."""
+    def shares(self, period: int, member: str | None = None) -> Iterator[tuple[str, Share]]:
+        """What there is of each member in a period, in the order of the members' indexes; or of one member alone."""
         found: dict[str, Share] = {}
         for withdrawal in self.withdrawals:
             if withdrawal.period == period:
@@ -131,8 +131,12 @@ class Facts:
         for moved in self.credits:
             if moved.period == period:
                 found.setdefault(moved.member, Share()).credits.append(moved)
-        for _, member in sorted(self.members.items()):
-            yield member, found.get(member) or Share()
+        for _, each in self.indexed(member):
+            yield each, found.get(each) or Share()
+
+    def indexed(self, member: str | None = None) -> list[tuple[int, str]]:
+        """The members by their indexes, or one of them."""
+        return sorted(each for each in self.members.items() if member in (None, each[1]))
 
     def drawn(self, period: int, member: str) -> Iterator[Withdrawal]:
         """What a member withdrew in a period."""

@@ -106,28 +106,31 @@ class KeptFacts(Facts):
             if len(rows) < ROWS_AT_ONCE:
                 return last
 
-    def shares(self, period: int) -> Iterator[tuple[str, Share]]:
-        """What there is of each member in a period, in the order of the members' indexes."""
+    def shares(self, period: int, member: str | None = None) -> Iterator[tuple[str, Share]]:
+        """What there is of each member in a period, in the order of the members' indexes; or of one member alone."""
+        indexed = self.indexed(member)
         query = (
             select(FoldedFacts.member_index, FoldedFacts.withdrawals, FoldedFacts.retirements)
             .where(FoldedFacts.period == period, FoldedFacts.n <= self.folded)
             .order_by(FoldedFacts.member_index, FoldedFacts.n)
             .execution_options(yield_per=64)
         )
+        if member is not None:
+            query = query.where(FoldedFacts.member_index.in_([number for number, _ in indexed]))
         credits = self._folded_credits(FoldedCredit.period == period)
         with self._store.read() as session:
             folded = groupby(session.execute(query), key=lambda row: int(row[0]))
             at, rows = next(folded, _NO_ROWS)
-            for number, (member, fresh) in zip(sorted(self.members), super().shares(period), strict=True):
-                share = Share(credits=[*credits.get(member, ()), *fresh.credits])
+            for (number, each), (_, fresh) in zip(indexed, super().shares(period, member), strict=True):
+                share = Share(credits=[*credits.get(each, ()), *fresh.credits])
                 if at == number:
                     for _, withdrawals, retirements in rows:
-                        share.withdrawals += self._withdrawals(period, member, withdrawals)
-                        share.retirements += _retirements(period, member, retirements)
+                        share.withdrawals += self._withdrawals(period, each, withdrawals)
+                        share.retirements += _retirements(period, each, retirements)
                     at, rows = next(folded, _NO_ROWS)
                 share.withdrawals += fresh.withdrawals
                 share.retirements += fresh.retirements
-                yield member, share
+                yield each, share
 
     def drawn(self, period: int, member: str) -> Iterator[Withdrawal]:
         """What a member withdrew in a period."""

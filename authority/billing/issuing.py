@@ -140,6 +140,20 @@ def preview(app: App, book: Book, period: int) -> Iterator[Bill]:
         yield from bills_so_far(period, book.facts, _evidence(session, book, period))
 
 
+def so_far(app: App, book: Book, period: int, wallet: str) -> Bill:
+    """A member's bill of a period as it would be now; without lines where there is nothing yet.
+
+    BillingError `period_unknown`.
+    """
+    facts = book.facts
+    with app.store.read() as session:
+        found = next(bills_so_far(period, facts, StoreEvidence(session), wallet), None)
+    if found is not None:
+        return found
+    first = facts.first_epochs[period]
+    return Bill(wallet, period, first, max(first, book.epoch), facts.epoch_seconds, (), 0)
+
+
 def _evidence(session: Session, book: Book, period: int) -> StoreEvidence:
     """The evidence for a period's bills."""
     facts = book.facts

@@ -250,6 +250,18 @@ class CampusClient(Service):
         answer: bytes = self._transport.ask("GET", path("/api/v1/me/bills/{number}.csv", number=number), bytes)
         return answer
 
+    def get_my_bill_so_far(self, *, period: int | None = None) -> dict[str, Any]:
+        """The next bill, as it would be now.
+
+        The document of a bill that is still to come: its number is 0, and `settled_until` says up to when the chain has
+        settled your energy (null: not at all yet). Of the billing period that is open, or of one that has ended and has
+        no bills yet. It needs a token's scope money:read.
+
+        period: A period that has no bills yet; the one that is open where it is left out.
+        """
+        answer: dict[str, Any] = self._transport.ask("GET", "/api/v1/me/bills/so-far", Any, query={"period": period})
+        return answer
+
     def get_my_certificate(self, number: int) -> schemas.CertificateView:
         """One certificate, by its bill's number.
 

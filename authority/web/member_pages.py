@@ -46,6 +46,7 @@ RULES: Mapping[str, Rule] = {
     "member.money": Rule(OF_A_MEMBER),
     "member.bills": Rule(SEES_BILLS),
     "member.bill": Rule(SEES_BILLS),
+    "member.bill_so_far": Rule(SEES_BILLS),
     "member.bill_pdf": Rule(SEES_BILLS),
 }
 HEIGHT, WIDTH = 200, 960
@@ -378,6 +379,21 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             members=members,
             days=days,
             own=gate.principal().is_own,
+        )
+        return page(text)
+
+    @member.get("/bills/so-far")
+    def bill_so_far() -> Response:
+        its = gate.account_of_bills(app)
+        found = members.bill_so_far(its, answers.place("period"))
+        text = render_template(
+            "bill_so_far.html",
+            account=its.name,
+            so_far=found,
+            days_of=functools.partial(_days_of, members.zone),
+            line_words=LINE_WORDS,
+            members=members,
+            days=days,
         )
         return page(text)
 

@@ -20,6 +20,9 @@ import pyarrow, pyarrow.parquet
 from authority.measures import parquet, tables
 from authority.simulation.runs import RUNS, SPREAD
 
+# Threads of the reader that still run when the program ends would abort it.
+ALONE = {"use_threads": False, "pre_buffer": False}
+
 KINDS = {
     "string": pyarrow.string(), "integer": pyarrow.int64(), "number": pyarrow.float64(), "boolean": pyarrow.bool_(),
     "datetime": pyarrow.timestamp("us", "UTC"),
@@ -43,7 +46,7 @@ for table in (tables.EPOCHS, tables.MEMBERS, tables.METERS, tables.MARKETS, tabl
     text = table.csv(rows)
     data = parquet.written(table, text)
     assert data == parquet.written(table, text), "the same table is the same file"
-    found = pyarrow.parquet.read_table(io.BytesIO(data))
+    found = pyarrow.parquet.read_table(io.BytesIO(data), **ALONE)
     assert found.schema.metadata[b"name"].decode() == table.name
     for column, kind in zip(table.columns, found.schema, strict=True):
         assert (kind.name, kind.type) == (column.name, KINDS[column.kind])
@@ -53,7 +56,7 @@ for table in (tables.EPOCHS, tables.MEMBERS, tables.METERS, tables.MARKETS, tabl
     for place, column in enumerate(table.columns):
         got = ["" if value is None else READ[column.kind](value) for value in found.column(place).to_pylist()]
         assert got == [row[place] for row in rows], column
-    empty = pyarrow.parquet.read_table(io.BytesIO(parquet.written(table, table.csv([]))))
+    empty = pyarrow.parquet.read_table(io.BytesIO(parquet.written(table, table.csv([]))), **ALONE)
     assert (empty.num_rows, empty.schema) == (0, found.schema)
     for wrong in (text.replace(table.columns[0].name, "other", 1), tables.EPOCHS.csv([]) if table is not tables.EPOCHS
                   else tables.METERS.csv([])):
@@ -72,13 +75,15 @@ from pathlib import Path
 import pyarrow.parquet
 from authority.cli import main
 
+# Threads of the reader that still run when the program ends would abort it.
+ALONE = {"use_threads": False, "pre_buffer": False}
 out = Path(sys.argv[1])
 assert main(["simulate", "--buildings", "1", "--scenario", sys.argv[2], "--out", str(out), "--quiet", "--parquet"]) == 0
 package = json.loads((out / "datapackage.json").read_text())
 compared = 0
 for resource in package["resources"]:
     if resource["format"] == "parquet":
-        found = pyarrow.parquet.read_table(out / resource["path"])
+        found = pyarrow.parquet.read_table(out / resource["path"], **ALONE)
         with (out / resource["path"]).with_suffix(".csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         assert found.column_names == [field["name"] for field in resource["schema"]["fields"]] == list(rows[0])

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from html import unescape
 from math import ceil
 
 import pytest
 from kwh_site import KwhSite, opened
+from people_site import application
 from sqlalchemy import select
 from whole_campus import Campus
 
+from authority.billing import issuing
 from authority.chain import programs
 from authority.chain.accounts import EpochBook, Order, User
+from authority.chain.client import ChainClient
 from authority.people import records, sessions
 from authority.people.roles import MEMBER
 from authority.store.settlement import SettlementEpoch
@@ -158,3 +162,33 @@ def test_trades_are_those_of_the_chains_books_and_the_days_sums_theirs(site: Kwh
         sum(row[1] for row in expected if row[0] == "bought"),
         sum(row[3] for row in expected if row[0] == "bought"),
     ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bill_so_far_is_what_the_department_would_issue_now(site: KwhSite, name: str) -> None:
+    app, client = site.campus.app, site.campus.client
+    book = issuing.open_book(app, client)
+    drafts = {bill.member: bill for bill in issuing.preview(app, book, book.facts.open_period)}
+    its = drafts[str(site.campus.wallets[name])]
+    assert its.lines
+    told = site.client(name).get("/api/v1/me/bills/so-far").json
+    assert told == {**its.as_json(0, app.home.network_id), "settled_until": book.facts.boundaries[its.member]}
+    text = page(site, name, "/me/bills/so-far")
+    credits = [number(row[3]) for row in rows(text) if len(row) == 4 and row[0][0].isdigit() and row[3]]
+    assert credits == [micro(line.amount) for line in its.lines if line.amount or not line.wh]
+    assert "dispute" not in text
+
+
+def test_what_has_no_bill_to_come_is_not_found_and_a_wrong_period_is_refused(site: KwhSite) -> None:
+    client = site.client("A")
+    assert client.get("/me/bills/so-far?period=7").status_code == 404
+    for wrong, status in (("7", 404), ("-1", 400), ("x", 400), (str(2**70), 400)):
+        answer = client.get(f"/api/v1/me/bills/so-far?period={wrong}")
+        assert (answer.status_code, answer.content_type) == (status, "application/problem+json"), wrong
+
+
+def test_a_bill_so_far_without_a_chain_says_so(site: KwhSite) -> None:
+    away = application(site.campus.app, lambda: ChainClient("http://127.0.0.1:9", attempts=1, timeout=1))
+    answer = replace(site, flask=away).client("A").get("/me/bills/so-far")
+    assert answer.status_code == 503
+    assert "The validator does not answer" in answer.text

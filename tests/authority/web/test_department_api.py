@@ -137,8 +137,14 @@ def test_periods_with_checklist_totals_and_bills_are_what_the_treasurers_pages_s
         assert sum(each["drawn_wh"] for each in bills) == found["totals"]["drawn_wh"] > 0
         assert {(each["number"], each["payment_state"]) for each in bills} == {(None, None)}
         assert asked.answer("/billing/periods/77").status_code == 404
+        so_far = "/api/v1/me/bills/so-far?period=0"
+        its = site.client("A").get(so_far).json
+        assert [each["due_micro_credits"] for each in bills if each["wallet"] == its["member"]] == [its["due"]]
+        assert "its bill is not issued yet" in site.client("A").get("/me/bills/so-far").text
         for act in ("close", "issue"):
             assert main(["billing", act, "0", "--home", str(site.campus.home_path)]) == 0, capsys.readouterr()
+        assert site.client("A").get(so_far).status_code == 404
+        assert "its bill is not issued yet" not in site.client("A").get("/me/bills/so-far").text
         issued = asked("/billing/periods/0")
         assert (issued["checklist"], issued["totals"]) == (None, found["totals"])
         rows = asked.all("/billing/periods/0/bills", "bills")

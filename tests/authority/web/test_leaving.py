@@ -160,7 +160,7 @@ def sees_its_bills_alone(site: SignedIn) -> None:
     page = client.get("/me/bills").text
     assert "Bill 1" in text(client.get("/me/bills"))
     links = set(re.findall(r'href="(/me[^"]*)"', page + client.get("/me/bills/1").text))
-    assert links == {"/me/bills", "/me/bills/1", "/me/bills/1.pdf"}
+    assert links == {"/me/bills", "/me/bills/1", "/me/bills/1.pdf", "/me/bills/so-far"}
     assert "81.200" in text(client.get("/me/bills/1"))
     assert client.get("/me/bills/1.pdf").data.startswith(b"%PDF")
     assert client.get("/me/bills/2").status_code == 404
