@@ -431,9 +431,9 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
     @me.doc(
         operation_id="get_my_bill_so_far",
         summary="The next bill, as it would be now",
-        description="The document of a bill that is still to come: its number is 0, and `settled_until` says up to when "
-        "the chain has settled your energy (null: not at all yet). Of the billing period that is open, or of one that "
-        "has ended and has no bills yet.",
+        description="The document of a bill that is still to come: its number is 0, and `settled_until` says up to "
+        "when the chain has settled your energy (null: not at all yet). Of the billing period that is open, or of one "
+        "that has ended and has no bills yet.",
         responses={
             200: "What will be billed, so far.",
             400: "The query is wrong.",
