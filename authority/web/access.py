@@ -45,6 +45,7 @@ from authority.web import (
     operator_pages,
     payout_pages,
     people_pages,
+    reader_pages,
     tariff_pages,
     ticket_pages,
     treasurer_pages,
@@ -73,6 +74,7 @@ PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
         "status.service",
         "status_pages.status_page",
         "help_page.words",
+        "help_page.privacy",
         "health.alive",
         "health.ready",
         "health.metrics",  # takes a token of its own
@@ -89,6 +91,7 @@ RULES: Mapping[str, Rule] = {
     **languages.RULES,
     **leave_pages.RULES,
     **mail_pages.RULES,
+    **reader_pages.RULES,
     **oidc_pages.RULES,
     **member_pages.RULES,
     **kwh_pages.RULES,

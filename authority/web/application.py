@@ -108,6 +108,7 @@ from authority.web import (
     people_pages,
     plan_pages,
     presentation,
+    reader_pages,
     reference,
     status_pages,
     tariff_pages,
@@ -360,6 +361,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(leave_pages.blueprint(people.app))
     app.register_blueprint(me_mails.blueprint(people.app))
     app.register_blueprint(mail_pages.blueprint(people.app))
+    app.register_blueprint(reader_pages.blueprint(people.app))
     own_wallets = OwnWallets(people.app, people.client)
     app.register_blueprint(me_wallet.blueprint(people.app, own_wallets))
     transfers = HandTransfers(people.app, people.client)
@@ -405,7 +407,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     board = app.extensions["status_board"] = Board(people.app, people.client)
     app.register_blueprint(status_pages.resource(board))
     app.register_blueprint(status_pages.blueprint(board, market.zone))
-    app.register_blueprint(help_page.blueprint(people.app.home.settings.epoch.seconds))
+    app.register_blueprint(help_page.blueprint(people.app.home.settings))
     app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 
     @app.context_processor

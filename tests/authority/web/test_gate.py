@@ -15,7 +15,8 @@ from authority.api.gate import LOOPBACK_COOKIE, SECURE_COOKIE, Rule
 from authority.app import App
 from authority.home.home import Home
 from authority.home.settings import AlertSettings, Settings, WebSettings
-from authority.people import invitations, passwords, sessions
+from authority.log import log
+from authority.people import invitations, passwords, reads, sessions
 from authority.people.errors import SignInClosedError
 from authority.people.limits import AddressLimit
 from authority.people.roles import AUDITOR, AUTHORITY, DELEGATE, MEMBER, OPERATOR, ROLES, SCOPES, TREASURER
@@ -111,6 +112,7 @@ OPEN_TO = {
     "tariff_pages": {OPERATOR, AUTHORITY, AUDITOR},
     "tariff_pages.propose": {AUTHORITY},
     "account": {*ROLES, "nobody"},
+    "readers": {*ROLES, "nobody"},
 }
 """Who comes in, written down a second time: by the beginning of a route's name."""
 FOR_ALL_SIGNED_IN = {"me.whoami", "me.list_tokens", "me.make_token", "me.end_token", "people.logout", "people.home",
@@ -178,6 +180,10 @@ def test_every_route_by_every_role_and_by_strangers(site):
                 assert b"nothing here" not in answer.data, (endpoint, asker)
                 assert answer.status_code not in (401, 403, 405, 500), (endpoint, asker, answer.text)
     assert walked > 150
+    with site.app.store.read() as session:
+        read = {act.data["what"] for act in session.scalars(select(Act).where(Act.kind == "data_read"))}
+    assert read <= reads.WORDS.keys(), "a person is not told in words what was read"
+    assert len(read) > 15
 
 
 def test_the_table_has_every_route_and_none_that_is_not_there(site):
@@ -583,6 +589,51 @@ def test_what_a_delegate_and_an_operator_read_is_in_the_log_by_pseudonym(site):
     with site.app.store.read() as session:
         leaves = every_leaf(session)
     assert [word for word in (b"campus.example", b"Dormitory", b"The Member") if word in leaves] == []
+
+
+def test_a_member_sees_who_read_its_data_and_a_stranger_or_another_does_not(site):
+    def told(role, query=""):
+        page = site.client(role).get(f"/account/readers{query}").text
+        return re.findall(r"<li><span><strong>(.*?)</span></li>", page, re.DOTALL)
+
+    assert told(MEMBER) == []
+    site.client(DELEGATE).get("/me/bills")
+    site.client(OPERATOR).get("/op")
+    (row,) = told(MEMBER)
+    assert row.startswith("Bills and payments<")
+    assert f"{site.people[DELEGATE].pseudonym}, a delegate" in row
+    assert [each.partition("<")[0] for each in told(MEMBER, "?everybody=1")] == [
+        "What waits at the department",
+        "Bills and payments",
+    ]
+    assert told("other") == told(DELEGATE) == []
+    assert site.client().get("/account/readers").status_code == 303
+    for odd in ("?before=x", "?before=-1", f"?before={10**30}", "?everybody=%00"):
+        assert site.client(MEMBER).get(f"/account/readers{odd}").status_code == 200
+
+
+def test_readers_are_told_a_page_at_a_time_and_who_left_has_no_role(site, monkeypatch):
+    wallet = site.members["Dormitory A"].wallet
+    with site.app.store.write() as session:
+        for n in range(60):
+            data = {"subject": wallet, "what": "energy"}
+            log.record_act(session, "data_read", f"person-{n:016x}", 1_780_000_000 + n, data)
+    first = site.client(MEMBER).get("/account/readers").text
+    older = re.search(r'href="(/account/readers[?]before=[0-9]+)"', first)[1]
+    rest = site.client(MEMBER).get(older).text
+    assert (first.count("log entry"), rest.count("log entry")) == (50, 10)
+    assert "person-0000000000000000; log entry" in " ".join(rest.split())
+
+
+def test_what_is_kept_is_told_to_everybody_and_on_the_invitation(site):
+    stranger = site.client().get("/privacy")
+    assert stranger.status_code == 200
+    assert "at least 3 members" in stranger.text
+    assert "/account/readers" not in stranger.text
+    assert "/account/readers" in site.client(MEMBER).get("/privacy").text
+    with site.app.store.write() as session:
+        secret = invitations.make(session, session.merge(site.people["nobody"]), by="test", now=site.app.clock())
+    assert 'href="/privacy"' in site.client().get(f"/invite/{secret}").text
 
 
 def test_a_bill_as_pdf_is_its_members_its_delegates_and_the_treasurers(site, sample_month):

@@ -38,7 +38,7 @@ from authority.web.application import create_app
 COOKIE = languages.COOKIE
 TODAY = {"en": "Today", "th": "วันนี้"}
 PAGES = {
-    None: ("/", "/login", "/market", "/market?view=month&table=1", "/help"),
+    None: ("/", "/login", "/market", "/market?view=month&table=1", "/help", "/privacy"),
     MEMBER: (
         "/me",
         "/me/energy?view=month",

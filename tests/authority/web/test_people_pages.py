@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get i
 GOOD = "violet kettle under seven"
 WIDTHS = ((390, 844), (1280, 900))
 PAGES = {
-    None: ("/login", "/market", "/market?view=month&table=1", "/market?view=year", "/help"),
+    None: ("/login", "/market", "/market?view=month&table=1", "/market?view=year", "/help", "/privacy"),
     MEMBER: (
         "/me",
         "/me/energy",
@@ -34,7 +34,7 @@ PAGES = {
         "/account",
     ),
     OPERATOR: ("/op",),
-    AUDITOR: ("/account", "/me/nothing"),
+    AUDITOR: ("/account", "/account/readers?everybody=1", "/me/nothing"),
 }
 
 

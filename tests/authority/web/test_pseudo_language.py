@@ -103,6 +103,7 @@ def test_the_public_pages(site):
         "/login",
         "/market",
         "/help",
+        "/privacy",
         "/market?view=month&table=1",
         "/market?view=year",
         "/market?day=2020-01-01",
