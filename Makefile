@@ -58,9 +58,7 @@ demo: $(VENV)/.authority ## Four campus buildings and four flats, metered, signe
 test: $(VENV)/.dev ## All checks: linters, tests, and that the built programs are their sources' (installs Debian packages where run as root)
 	@tests/install_system.sh
 	@$(MAKE) --no-print-directory lint
-	@tests/check_programs.sh
-	@moved=programs/target/checked; [ ! -e $$moved/compiler-moved-on ] || export CAMPUS_ARTIFACTS=$$PWD/$$moved; \
-	    $(MAKE) --no-print-directory test-python
+	@tests/check_programs.sh $(MAKE) --no-print-directory test-python
 
 test-python: $(VENV)/.dev ## The tests alone: make test-python TESTS=tests/edge_agent
 ifdef TESTS

@@ -12,7 +12,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[1] / "check_programs.sh"
 
 
-def run(tree: Path, *, user: int, toolchain: int = 0, **answers: int) -> tuple[int, list[str], str]:
+def run(tree: Path, *words: str, user: int, toolchain: int = 0, **answers: int) -> tuple[int, list[str], str]:
     """The script's exit status, what it asked of make, and what it said on its error output."""
     asked = tree / "asked"
     cases = "".join(f"    {name.replace('_', '-')}) exit {status} ;;\n" for name, status in answers.items())
@@ -28,7 +28,7 @@ def run(tree: Path, *, user: int, toolchain: int = 0, **answers: int) -> tuple[i
     (tree / "tests").mkdir()
     script = shutil.copy(SCRIPT, tree / "tests")
     environment = {**os.environ, "PATH": f"{tree / 'bin'}:{os.environ['PATH']}"}
-    result = subprocess.run([script], check=False, env=environment, capture_output=True, text=True)
+    result = subprocess.run([script, *words], check=False, env=environment, capture_output=True, text=True)
     return result.returncode, asked.read_text().split(), result.stderr
 
 
@@ -57,3 +57,34 @@ def test_without_the_toolchain_neither_is_said_to_have_passed(tmp_path: Path) ->
 def test_root_installs_the_toolchain_so_its_failure_is_one(tmp_path: Path) -> None:
     status, asked, said = run(tmp_path, user=0, toolchain=3, programs_check=2)
     assert (status, asked, said) == (2, ["programs-check"], "")
+
+
+@pytest.mark.parametrize(("tests", "sample", "status"), [(0, 0, 0), (3, 0, 3), (0, 2, 2), (3, 2, 3)])
+def test_what_is_run_beside_the_sample_and_the_sample_both_decide(
+    tmp_path: Path, tests: int, sample: int, status: int
+) -> None:
+    command = ["sh", "-c", f"echo the-tests >> {tmp_path / 'asked'}; exit {tests}"]
+    found, asked, said = run(tmp_path, *command, user=0, programs_check=0, mutation_sample=sample)
+    assert (found, asked[0], sorted(asked), said) == (
+        status, "programs-check", ["mutation-sample", "programs-check", "the-tests"], "",
+    )  # fmt: skip
+
+
+def test_the_command_is_run_where_there_is_no_toolchain_and_not_where_the_build_differs(tmp_path: Path) -> None:
+    for tree, toolchain, status in (("without", 3, 4), ("differs", 0, 2)):
+        (tmp_path / tree).mkdir()
+        command = ["sh", "-c", f"echo the-tests >> {tmp_path / tree / 'asked'}; exit 4"]
+        found, asked, _ = run(tmp_path / tree, *command, user=1000, toolchain=toolchain, programs_check=2)
+        assert (found, "the-tests" in asked, "mutation-sample" in asked) == (status, status == 4, False), tree
+
+
+def test_the_tests_take_the_programs_of_a_compiler_that_has_moved_on(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    command = ["sh", "-c", f'echo "${{CAMPUS_ARTIFACTS-none}}" >> {told}']
+    run(tmp_path, *command, user=0, programs_check=0, mutation_sample=0)
+    moved = tmp_path / "programs/target/checked/compiler-moved-on"
+    make = tmp_path / "bin/make"
+    make.write_text(make.read_text().replace("case", f"mkdir -p {moved.parent}; touch {moved}\ncase"))
+    script, environment = tmp_path / "tests/check_programs.sh", {**os.environ, "PATH": f"{make.parent}:/usr/bin:/bin"}
+    subprocess.run([script, *command], check=True, env=environment, capture_output=True)
+    assert told.read_text().split() == ["none", str(moved.parent)]
