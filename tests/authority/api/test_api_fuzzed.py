@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -83,6 +84,13 @@ def test_every_answer_to_a_program_is_described_and_none_is_a_fault(
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 def test_every_answer_to_a_stranger_is_described_and_none_is_a_fault(tmp_path: Path) -> None:
+    """What strangers may ask for, and one resource that they may not: all others refuse them in the same gate."""
     with opened(tmp_path, epochs=2) as site, served(site.flask) as address:
-        done = asked(address, tmp_path)
+        public = [
+            re.sub("<[^>]+>", "[^/]+", str(rule))
+            for rule in site.flask.url_map.iter_rules()
+            if access.RULES[rule.endpoint].roles is None or rule.endpoint == "me.whoami"
+        ]
+        assert len([path for path in public if path.startswith("/api/v1/")]) > 8
+        done = asked(address, tmp_path, "--include-path-regex", f"^({'|'.join(public)})$")
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
