@@ -82,7 +82,7 @@ class Battery:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member: its kind, greatest load (W), plants (W), battery, and what it asks and bids for."""
+    """A member: its kind, greatest load (W), plants (W), battery, and what it asks and bids for under usual prices."""
 
     name: str
     building: str
@@ -158,7 +158,7 @@ class Campus:
 
 
 def _order(random: Any, member_kind: str, produces: bool) -> StandingOrder:
-    """What a member asks and bids for, micro-credit per kWh: a limit of its own within the market's prices.
+    """What a member asks and bids for under the usual prices, micro-credit per kWh (`limits.order_at` for others).
 
     Nobody bids more than the usual retail price less wheeling, beyond which buying costs more than being billed. Who
     produces gives to the feed-in what it holds beyond a bound.

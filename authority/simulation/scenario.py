@@ -164,6 +164,14 @@ class Scenario:
         top.done()
         return cls(seconds, site, parameters, events, profiles, strategies, digest.hexdigest(), co2)
 
+    def parameters_at(self, second: int) -> ParameterSettings:
+        """The parameters that hold in the epoch of a time, seconds after the simulation's start (a midnight)."""
+        epoch, found = second // self.epoch_seconds, self.parameters
+        for change in sorted(self.events.changes, key=lambda each: each.at):
+            if change.at // self.epoch_seconds <= epoch:
+                found = replace(found, **dict(change.parameters))
+        return found
+
     def with_agent(self, member: str) -> Scenario:
         """The same, with a member that trades as an agent from outside says. ScenarioInvalidError."""
         if self.parameters.feed_in_price < LEAST_FEED_IN:

@@ -25,6 +25,7 @@ from authority.collector.ingest import check
 from authority.collector.transaction import Ingestion
 from authority.governance import acts
 from authority.home.clock import stop_clock
+from authority.market.prices import prices_of
 from authority.measures import public_days
 from authority.refusals import RefusalError
 from authority.settlement import day_sums
@@ -295,6 +296,7 @@ class Simulation:
         since = boundary - self.request.start
         silent = {silence.gateway: silence.by for silence in scenario.events.silences if silence.holds(since)}
         self._change(home, boundary)
+        self._answer(home, boundary)
         gateways: dict[int, list[str]] = {READ_AFTER_SECONDS: []}
         for gateway in dict.fromkeys(meter.gateway for meter in self._campus.meters):
             by = silent.get(gateway, READ_AFTER_SECONDS)
@@ -342,6 +344,16 @@ class Simulation:
                 if governance.staged_from != from_epoch:  # else it was staged before an interruption
                     wanted = acts.check_staging(governance, dict(change.parameters), from_epoch)
                     acts.stage(home.app, home.chain.client, wanted, from_epoch, actor=campus_home.ACTOR)
+
+    def _answer(self, home: CampusHome, boundary: int) -> None:
+        """Where other parameters hold from this boundary on, members move their limits with the prices."""
+        scenario, start, seconds = self.request.scenario, self.request.start, self.request.scenario.epoch_seconds
+        if any((start + change.at) // seconds == boundary // seconds for change in scenario.events.changes):
+            self._clock.go_to(boundary + READ_AFTER_SECONDS)
+            prices = prices_of(scenario.parameters_at(boundary - start))
+            leaving = {each.member for each in scenario.events.leavings if start + each.at <= boundary}
+            with self.spent.on("events"):
+                campus_home.set_orders(home, prices, scenario.strategies, leaving)
 
 
 def take(home: CampusHome, sent: list[Sent]) -> None:
