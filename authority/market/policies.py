@@ -13,6 +13,10 @@ from authority.market.standing_orders import StandingOrder
 from authority.store.market import StandingOrderPolicy
 from authority.store.people import User, user_named
 
+ORDER_SET, ORDER_REMOVED = "standing_order_set", "standing_order_removed"
+ORDER_PAUSED, ORDER_RESUMED = "standing_order_paused", "standing_order_resumed"
+ORDER_ACTS = (ORDER_SET, ORDER_REMOVED, ORDER_PAUSED, ORDER_RESUMED)
+"""What the log calls the acts below; each has the member's wallet, and the first the order's fields."""
 MAX_PRICE = 2**32 - 1
 MAX_RESERVE_WH = 2**63 - 1
 
@@ -149,14 +153,14 @@ def change_standing_order(
         "reserve_wh": order.reserve_wh,
         "feed_in_above_wh": order.feed_in_above_wh,
     }
-    log.record_act(session, "standing_order_set", by, now, data)
+    log.record_act(session, ORDER_SET, by, now, data)
     return True
 
 
 def end_standing_order(session: Session, user_name: str, *, by: str, now: int) -> None:
     """Remove a member's standing order and log the act; UserUnknownError or `standing_order_missing`."""
     remove_standing_order(session, user_name)
-    log.record_act(session, "standing_order_removed", by, now, {"wallet": pseudonym(session, user_name)})
+    log.record_act(session, ORDER_REMOVED, by, now, {"wallet": pseudonym(session, user_name)})
 
 
 def pause_standing_order(session: Session, user_name: str, *, paused: bool, by: str, now: int) -> None:
@@ -170,7 +174,7 @@ def pause_standing_order(session: Session, user_name: str, *, paused: bool, by: 
     if (policy.paused_at is not None) == paused:
         return
     policy.paused_at = now if paused else None
-    kind = "standing_order_paused" if paused else "standing_order_resumed"
+    kind = ORDER_PAUSED if paused else ORDER_RESUMED
     log.record_act(session, kind, by, now, {"wallet": pseudonym(session, user_name)})
 
 

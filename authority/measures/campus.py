@@ -5,7 +5,8 @@ Everything comes from what the log holds and the chain did. Members are named as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,7 +22,7 @@ from authority.chain import accounts
 from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
 from authority.market.clearing import WH_PER_KWH, Order
-from authority.market.policies import standing_orders_by_wallet
+from authority.market.policies import ORDER_ACTS, ORDER_PAUSED, ORDER_REMOVED, ORDER_SET
 from authority.market.standing_orders import StandingOrder
 from authority.measures.indicators import (
     Balance,
@@ -38,6 +39,7 @@ from authority.measures.indicators import (
 from authority.measures.markets import Epoch, Limits, OwnRule, RuleFigures, Terms, compare
 from authority.measures.welfare import Welfare, possible, reached
 from authority.settlement.surplus import MeterSpan, settle_span
+from authority.store.log import Act
 from authority.store.metering import PASSED, Frame, Meter
 from authority.store.people import User
 from authority.store.settlement import SettledSpan
@@ -306,20 +308,19 @@ def comparison_of(
     app: App,
     first: int,
     end: int,
-    stand_ins: Mapping[str, StandingOrder] | None = None,
+    stand_ins: Mapping[str, Callable[[Terms], StandingOrder]] | None = None,
     own: Mapping[str, OwnRule] | None = None,
 ) -> tuple[list[RuleFigures], dict[int, str]]:
     """Every market rule (authority.measures.markets) over the epochs from first up to and without end.
 
-    What members gave and drew are their settled spans; their limits are the standing orders of now, or by their names
-    stand_ins where they trade otherwise. own are further rules, by their names: RuleInfeasibleError. Members go by
-    their number in the store; their names come with it.
+    What members gave and drew are their settled spans; their limits are the standing orders of each epoch, as the log
+    tells, or by their names stand_ins (of an epoch's terms) where they trade otherwise. own are further rules, by their
+    names: RuleInfeasibleError. Members go by their number in the store; their names come with it.
     """
     seconds = app.home.settings.epoch.seconds
     with app.store.read() as session:
         users = session.scalars(select(User).where(User.registered_at.is_not(None)).order_by(User.id)).all()
-        orders = standing_orders_by_wallet(session)
-        orders |= {user.wallet: stand_ins[user.name] for user in users if stand_ins and user.name in stand_ins}
+        orders = list(_orders_of_epochs(session, first, end, seconds))
         market = _market(session, first, end)
         spans = _spans(session, first * seconds, end * seconds)
     given: dict[int, dict[int, int]] = {epoch: {} for epoch in range(first, end)}
@@ -329,10 +330,39 @@ def comparison_of(
             epoch = span.boundary // seconds - 1
             given[epoch][user.id], drawn[epoch][user.id] = span.minted_wh, span.withdrawal_wh
     epochs = [Epoch(given[epoch], drawn[epoch], market.of(epoch)) for epoch in range(first, end)]
-    limits = {
-        user.id: Limits(order.sell_at, order.buy_at) for user in users if (order := orders.get(user.wallet)) is not None
-    }
+    limits: list[dict[int, Limits]] = []
+    others = stand_ins or {}
+    for each, standing in zip(epochs, orders, strict=True):
+        stood_in = {user.id: others[user.name](each.terms) for user in users if user.name in others}
+        kept = {user.id: standing[user.wallet] for user in users if user.wallet in standing} | stood_in
+        limits.append({user: Limits(order.sell_at, order.buy_at) for user, order in kept.items()})
     return compare(epochs, limits, [user.id for user in users], own), {user.id: user.name for user in users}
+
+
+def _orders_of_epochs(session: Session, first: int, end: int, seconds: int) -> Iterator[Mapping[str, StandingOrder]]:
+    """By wallet the standing orders of each epoch from first up to and without end, out of the log's acts.
+
+    An act counts from the epoch on in which it was done; of one epoch's the last.
+    """
+    query = select(Act.kind, Act.time, Act.data).where(Act.kind.in_(ORDER_ACTS)).order_by(Act.log_index)
+    acts: deque[tuple[str, int, dict[str, Any]]] = deque(
+        (kind, time, data) for kind, time, data in session.execute(query)
+    )
+    known: dict[str, StandingOrder] = {}
+    resting: set[str] = set()
+    for epoch in range(first, end):
+        while acts and acts[0][1] < (epoch + 1) * seconds:
+            kind, _, data = acts.popleft()
+            wallet = data["wallet"]
+            if kind == ORDER_PAUSED:
+                resting.add(wallet)
+                continue
+            resting.discard(wallet)
+            if kind == ORDER_SET:
+                known[wallet] = StandingOrder(**{name: each for name, each in data.items() if name != "wallet"})
+            elif kind == ORDER_REMOVED:
+                known.pop(wallet, None)
+        yield {wallet: order for wallet, order in known.items() if wallet not in resting}
 
 
 def _market(session: Session, first: int, end: int) -> _Market:

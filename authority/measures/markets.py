@@ -247,20 +247,22 @@ def require_feasible(
 
 def compare(
     epochs: Sequence[Epoch],
-    limits: Mapping[int, Limits],
+    limits: Mapping[int, Limits] | Sequence[Mapping[int, Limits]],
     members: Iterable[int],
     own: Mapping[str, OwnRule] | None = None,
 ) -> list[RuleFigures]:
     """Every rule over the same epochs, in the order of RULES, then own ones by their names.
 
-    Gains are against the first, where nobody trades. RuleInfeasibleError where an own rule deals what cannot be.
+    limits are those of all epochs, or a sequence with each epoch's own. Gains are against the first, where nobody
+    trades. RuleInfeasibleError where an own rule deals what cannot be.
     """
     everybody = list(members)
-    best = [possible(*orders_of(epoch, limits, bounded=True)) for epoch in epochs]
+    limited = [limits] * len(epochs) if isinstance(limits, Mapping) else limits
+    best = [possible(*orders_of(*each, bounded=True)) for each in zip(epochs, limited, strict=True)]
     rules = {name: (rule, rule not in WITHOUT_LIMITS) for name, rule in RULES.items()}
     rules |= {name: (_checked(each), each.within_limits) for name, each in (own or {}).items()}
     found = [
-        _run(name, rule, epochs, limits, everybody, sum(best), bounded=bounded)
+        _run(name, rule, epochs, limited, everybody, sum(best), bounded=bounded)
         for name, (rule, bounded) in rules.items()
     ]
     for each in found:
@@ -283,7 +285,7 @@ def _run(
     name: str,
     rule: Rule,
     epochs: Sequence[Epoch],
-    limits: Mapping[int, Limits],
+    limits: Sequence[Mapping[int, Limits]],
     members: Sequence[int],
     best: int,
     *,
@@ -295,9 +297,9 @@ def _run(
     by_epoch: list[tuple[int | None, int]] = []
     department = welfare = 0
     last = (epochs[0].terms.retail + epochs[0].terms.feed_in) // 2 if epochs else 0
-    for number, epoch in enumerate(epochs, 1):
+    for number, (epoch, limited) in enumerate(zip(epochs, limits, strict=True), 1):
         terms = epoch.terms
-        bids, asks = orders_of(epoch, limits, bounded=bounded)
+        bids, asks = orders_of(epoch, limited, bounded=bounded)
         bought = dict.fromkeys(members, 0)
         sold = dict.fromkeys(members, 0)
         worth = volume = 0

@@ -22,7 +22,7 @@ from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
 from authority.market import hand_orders
 from authority.market.hand_orders import DONE, MOST_AN_EPOCH, PLACE, REFUSED, HandOrder, Wish
-from authority.market.standing_orders import ASK, BID, StandingOrder
+from authority.market.standing_orders import ASK, BID
 from authority.settlement.plan import holding_of
 from authority.settlement.snapshot import MemberView, Snapshot
 from authority.settlement.views import book_view
@@ -36,14 +36,6 @@ LINES_NAME = "strategies.jsonl"
 PAST_SECONDS = 7 * 86_400
 LARGEST = 2**32 - 1
 """The greatest price and quantity that an order can name."""
-NEVER_BIDS = 1
-"""A limit that no price of the market reaches: with it a standing order covers what its member drew, and bids nothing.
-"""
-
-
-def covering(order: StandingOrder) -> StandingOrder:
-    """What stays of a model's standing order where a strategy trades: it covers its needs and feeds in, no more."""
-    return StandingOrder(buy_at=NEVER_BIDS, feed_in_above_wh=order.feed_in_above_wh)
 
 
 @dataclass

@@ -32,14 +32,14 @@ from authority.home.settings import EpochSettings, NetworkSettings, Settings, Si
 from authority.log.publish import publisher
 from authority.market.credits import issue_credits
 from authority.market.policies import change_standing_order
-from authority.market.prices import prices_of
+from authority.market.prices import MarketPrices, prices_of
 from authority.settlement.chain import SettlementChain
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.simulation import buildings, redo
-from authority.simulation.asking import NEVER_BIDS, covering
 from authority.simulation.chain import SimulatedChain
 from authority.simulation.clock import VirtualClock
+from authority.simulation.limits import NEVER_BIDS, covering, order_at
 from authority.simulation.meters import FIRST_REGISTER_WH, SimulatedMeter
 from authority.simulation.scenario import Scenario
 from authority.simulation.seeds import Seed
@@ -193,11 +193,27 @@ def _set_up(made: CampusHome, strategies: Container[str]) -> None:
     prices = prices_of(home.settings.parameters)
     amounts = [(member.name, CREDITS_EACH) for member in made.campus.members]
     issue_credits(app.store, client, home.operator, amounts, actor=ACTOR, now=app.clock())
+    set_orders(made, prices, strategies)
+
+
+def set_orders(
+    made: CampusHome, prices: MarketPrices, strategies: Container[str], leaving: Container[str] = ()
+) -> None:
+    """Give each member its standing order under these prices, by the act that commands and pages log.
+
+    Whoever has a strategy keeps what covers its needs; whoever leaves is left alone. Where a member has just this order
+    already, nothing is logged.
+    """
+    app, bounds = made.app, prices._replace(lowest=NEVER_BIDS)
     with app.store.write() as session:
         for member in made.campus.members:
-            order, bounds = member.order, prices
-            if member.name in strategies:
-                order, bounds = covering(order), prices._replace(lowest=NEVER_BIDS)
+            if member.name in leaving:
+                continue
+            order = (
+                covering(member.order)
+                if member.name in strategies
+                else order_at(member.order, prices.lowest, prices.worth_up_to)
+            )
             change_standing_order(session, member.name, order, by=ACTOR, now=app.clock(), prices=bounds)
 
 

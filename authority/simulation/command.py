@@ -11,7 +11,7 @@ from pathlib import Path
 from authority import heap
 from authority.measures import parquet
 from authority.measures.markets import RULES
-from authority.simulation import cluster, report, runs
+from authority.simulation import cluster, plots, report, runs, side_by_side
 from authority.simulation.campus_home import start_of
 from authority.simulation.errors import OwnCodeInvalidError, ScenarioInvalidError
 from authority.simulation.own_code import OwnFunction
@@ -92,13 +92,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole(1, MAX_BUILDINGS),
         default=4,
         metavar="N",
-        help="of four kinds in turn, a member and three meters each (default: %(default)s)",
+        help="of four kinds in turn or as the scenario says, a member each and mostly three meters (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--members",
         type=whole(1, MAX_MEMBERS),
         metavar="N",
-        help="in all; those beyond the buildings live in flats with a meter each (default: one a building)",
+        help="in all; those beyond the buildings live in flats with a meter each (default: one a building, and the "
+        "scenario's flats)",
     )
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=whole(0, MAX_SEED), default=1, metavar="S", help="default: %(default)s")
@@ -116,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         metavar="FILE",
-        help="prices, site, epoch, events (TOML); with several, each has its runs",
+        help="prices, site, kinds and sizes of buildings, epoch, events (TOML); with several, each has its runs",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("simulation"), metavar="DIR", help="the home it leaves (default: %(default)s)"
@@ -178,16 +180,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _request(arguments: argparse.Namespace, scenario: Scenario, seed: int) -> Request:
     """What is simulated; what the scenario gets wrong is told before there is a directory."""
-    request = Request(
-        days=arguments.days,
-        buildings=arguments.buildings,
-        members=max(arguments.members or 0, arguments.buildings),
-        seed=seed,
-        start=arguments.start,
-        scenario=scenario,
-    )
+    request = Request.of(arguments.days, arguments.buildings, arguments.members, seed, arguments.start, scenario)
     request.campus()
     return request
+
+
+def _together(directories: Sequence[Path], into: Path) -> bool:
+    """Draw all runs on one page, where they are not too many (or one alone); else there is none of an earlier time."""
+    if 2 <= len(directories) <= side_by_side.MOST:
+        side_by_side.draw(side_by_side.read(directories), into)
+        return True
+    for name in (plots.SVG_NAME, plots.PNG_NAME):
+        (into / name).unlink(missing_ok=True)
+    return False
 
 
 def _several(arguments: argparse.Namespace, files: Sequence[Path], own: Sequence[OwnFunction]) -> int:
@@ -205,9 +210,15 @@ def _several(arguments: argparse.Namespace, files: Sequence[Path], own: Sequence
     else:
         documents = runs.live_all(found, arguments.jobs or len(os.sched_getaffinity(0)), progress.say)
     written = runs.write(arguments.out, found, documents)
+    together = _together([run.out for run in found], arguments.out)
     if arguments.json:
         print_json(written)
     else:
         print((arguments.out / runs.TEXT_NAME).read_text(encoding="utf-8"))
         print(f"each run: {arguments.out}/SCENARIO-seed-N; the tables: {arguments.out}/runs.csv, spread.csv")
+        print(
+            f"all on one page: {arguments.out}/{plots.SVG_NAME}, {plots.PNG_NAME}"
+            if together
+            else f"some on one page: authority plot DIR DIR --into DIR, with 2 to {side_by_side.MOST} of the runs"
+        )
     return DONE if all(document["audit"]["ok"] for document in documents) else PROBLEMS

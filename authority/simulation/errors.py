@@ -36,6 +36,13 @@ class ScenarioInvalidError(SimulationError):
     exit_status = USAGE
 
 
+class SizeInvalidError(SimulationError):
+    """A campus of that size cannot be simulated."""
+
+    code = "size_invalid"
+    exit_status = USAGE
+
+
 class ProfileInvalidError(SimulationError):
     """A profile of one's own cannot be used; the message names its line."""
 
@@ -72,6 +79,13 @@ class ResultsMissingError(SimulationError):
     """There is nothing to plot: no finished simulation in the directory, or not the days that were asked for."""
 
     code = "results_missing"
+    exit_status = USAGE
+
+
+class ResultsUnlikeError(SimulationError):
+    """Simulations that cannot be drawn together; the message says why."""
+
+    code = "results_unlike"
     exit_status = USAGE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from authority.audit.command import verify
 from authority.audit.conservation import conservation
 from authority.audit.stopped import validator_of
 from authority.market.clearing import Order
+from authority.market.standing_orders import StandingOrder
 from authority.measures import parquet, tables
 from authority.measures.campus import comparison_of, figures_of, meter_steps
 from authority.measures.indicators import Balance, co2_g
@@ -21,6 +23,7 @@ from authority.measures.markets import Deal, OwnRule, Rule, RuleFigures, Terms
 from authority.measures.tables import Table
 from authority.simulation import asking, plots
 from authority.simulation.errors import RuleFailedError
+from authority.simulation.limits import order_at
 from authority.simulation.own_code import OwnFunction, told
 from authority.simulation.simulation import Request, Spent
 from edge_agent.wire.files import write_atomically
@@ -55,7 +58,7 @@ def make(
             if compare:
                 with spent.on("comparison"):
                     models = {each.name: each.order for each in request.campus().members}
-                    stand_ins = {name: models[name] for name in request.scenario.strategies}
+                    stand_ins = {name: partial(_order_of, models[name]) for name in request.scenario.strategies}
                     rules, names = comparison_of(app, first, end, stand_ins, own_rules(own))
                     written += tables.of_rules(rules, names, first, seconds)
             with spent.on("audit"):
@@ -90,6 +93,11 @@ def make(
     with spent.on("plots"):
         plots.write(path)
     return document
+
+
+def _order_of(drawn: StandingOrder, terms: Terms) -> StandingOrder:
+    """What a member whose strategy trades would have had as its standing order, under an epoch's terms."""
+    return order_at(drawn, terms.feed_in, terms.retail - terms.wheeling)
 
 
 def _co2(together: Balance, g_per_kwh: int) -> dict[str, int]:

@@ -25,6 +25,7 @@ from authority.collector.ingest import check
 from authority.collector.transaction import Ingestion
 from authority.governance import acts
 from authority.home.clock import stop_clock
+from authority.market.prices import prices_of
 from authority.measures import public_days
 from authority.refusals import RefusalError
 from authority.settlement import day_sums
@@ -34,7 +35,13 @@ from authority.simulation.asking import Asking, Questions
 from authority.simulation.buildings import Campus, Household, make, registers
 from authority.simulation.campus_home import CampusHome
 from authority.simulation.clock import VirtualClock
-from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ReadingRefusedError
+from authority.simulation.errors import (
+    OutBusyError,
+    OutForeignError,
+    OutOtherError,
+    ReadingRefusedError,
+    SizeInvalidError,
+)
 from authority.simulation.scenario import Scenario
 from authority.simulation.seeds import Seed
 from authority.simulation.weather import DAY_SECONDS, Sky
@@ -65,6 +72,28 @@ class Request:
     start: int
     scenario: Scenario
 
+    @classmethod
+    def of(cls, days: int, buildings: int, members: int | None, seed: int, start: int, scenario: Scenario) -> Request:
+        """As somebody asks for it: members None for what the scenario says, and its patterns put in for members.
+
+        SizeInvalidError, ScenarioInvalidError.
+        """
+        flats = scenario.mix.flats
+        if members is None:
+            members = buildings + (flats or 0)
+        if members < buildings:
+            raise SizeInvalidError(
+                f"{buildings} buildings have a member each, and {members} members are less: leave --members out, or "
+                f"give {buildings} or more"
+            )
+        if flats is not None and members != buildings + flats:
+            raise SizeInvalidError(
+                f"the scenario says {flats} flats, which makes {buildings + flats} members and not {members}: leave "
+                "--members out, or [flats] number in the scenario"
+            )
+        names = [member.name for member in make(buildings, members, Seed(seed), mix=scenario.mix).members]
+        return cls(days, buildings, members, seed, start, scenario.among(names))
+
     @property
     def intervals(self) -> int:
         """How many intervals the days have."""
@@ -77,7 +106,7 @@ class Request:
 
     def campus(self) -> Campus:
         """Who and what there is. ScenarioInvalidError, ProfileInvalidError where the scenario does not fit to it."""
-        made = make(self.buildings, self.members, Seed(self.seed), self.scenario.profiles)
+        made = make(self.buildings, self.members, Seed(self.seed), self.scenario.profiles, self.scenario.mix)
         self.scenario.check(made)
         for member in made.members:
             profile = self.scenario.profiles.get(member.name)
@@ -295,6 +324,7 @@ class Simulation:
         since = boundary - self.request.start
         silent = {silence.gateway: silence.by for silence in scenario.events.silences if silence.holds(since)}
         self._change(home, boundary)
+        self._answer(home, boundary)
         gateways: dict[int, list[str]] = {READ_AFTER_SECONDS: []}
         for gateway in dict.fromkeys(meter.gateway for meter in self._campus.meters):
             by = silent.get(gateway, READ_AFTER_SECONDS)
@@ -342,6 +372,16 @@ class Simulation:
                 if governance.staged_from != from_epoch:  # else it was staged before an interruption
                     wanted = acts.check_staging(governance, dict(change.parameters), from_epoch)
                     acts.stage(home.app, home.chain.client, wanted, from_epoch, actor=campus_home.ACTOR)
+
+    def _answer(self, home: CampusHome, boundary: int) -> None:
+        """Where other parameters hold from this boundary on, members move their limits with the prices."""
+        scenario, start, seconds = self.request.scenario, self.request.start, self.request.scenario.epoch_seconds
+        if any((start + change.at) // seconds == boundary // seconds for change in scenario.events.changes):
+            self._clock.go_to(boundary + READ_AFTER_SECONDS)
+            prices = prices_of(scenario.parameters_at(boundary - start))
+            leaving = {each.member for each in scenario.events.leavings if start + each.at <= boundary}
+            with self.spent.on("events"):
+                campus_home.set_orders(home, prices, scenario.strategies, leaving)
 
 
 def take(home: CampusHome, sent: list[Sent]) -> None:

@@ -156,6 +156,16 @@ def test_a_rule_of_ones_own_deals_only_what_can_be(deals: list[Deal], message: s
         )
 
 
+def test_limits_may_be_each_epochs_own() -> None:
+    dear, nobody = LIMITS | {3: Limits(sell_at=None, buy_at=250_000)}, dict[int, Limits]()
+    each = {rule.rule: rule.by_epoch for rule in compare([EPOCH] * 3, [LIMITS, dear, nobody], LIMITS)}
+    assert each["pay_as_bid"] == [(260_000, 1_500), (250_000, 1_500), (None, 0)]
+    of_all = compare([EPOCH] * 3, LIMITS, LIMITS)
+    assert of_all == compare([EPOCH] * 3, [LIMITS] * 3, LIMITS)
+    with pytest.raises(ValueError, match="shorter"):
+        compare([EPOCH] * 3, [LIMITS] * 2, LIMITS)
+
+
 def test_without_a_promise_limits_may_be_passed_and_prices_are_rounded_in_the_departments_favour() -> None:
     beyond = [Deal(3, True, 500, 270_000), Deal(1, False, 500, 270_000)]
     require_feasible(beyond, BIDS, ASKS, within_limits=False)
