@@ -44,7 +44,7 @@ from authority.store.desk import Ticket, TicketWords
 from authority.store.log import Act
 from authority.store.market import HandOrderRow, StandingOrderPolicy, TransferRow
 from authority.store.metering import Frame, LivePower, Meter
-from authority.store.people import User, WalletRequest
+from authority.store.people import StatusRequest, User, WalletRequest
 from authority.store.persons import (
     Invitation,
     InvitationMail,
@@ -107,6 +107,7 @@ FILES_OF_A_MEMBER = {
     "credits.csv": marked("credits that were topped up or paid out, in micro-credits"),
     "payments.csv": marked("payments of your bills, and what you were paid, in micro-credits"),
     "wallet-requests.csv": marked("other wallets that you asked for"),
+    "suspensions.csv": marked("when an operator suspended or restored your account, and why"),
     "bills.csv": marked("every line of your bills"),
     "bills/": marked("your bills as PDF"),
 }
@@ -276,6 +277,7 @@ class Export:
         yield "credits.csv", self._credits(member)
         yield "payments.csv", self._payments(member)
         yield "wallet-requests.csv", self._table(WalletRequest, WalletRequest.user_id == member.id)
+        yield "suspensions.csv", self._table(StatusRequest, StatusRequest.user_id == member.id)
         with self._app.store.read() as session:
             its = select(IssuedBill.number).where(IssuedBill.wallet == member.wallet).order_by(IssuedBill.number)
             numbers = list(session.scalars(its))

@@ -188,6 +188,16 @@ class CampusClient(Service):
         answer: schemas.Me = self._transport.ask("GET", "/api/v1/me", schemas.Me)
         return answer
 
+    def get_member(self, wallet: str) -> schemas.Account:
+        """A member of the market with its meters, who sees its account, and its suspensions.
+
+        It needs a token's scope operations:read.
+        """
+        answer: schemas.Account = self._transport.ask(
+            "GET", path("/api/v1/members/{wallet}", wallet=wallet), schemas.Account
+        )
+        return answer
+
     def get_meter_day(self, gateway: str, meter_name: str, day: str) -> schemas.DayOfMeter:
         """One meter's day: where readings are missing, and why.
 
@@ -656,6 +666,25 @@ class CampusClient(Service):
     ) -> Iterator[schemas.LogLeaf]:
         """All that list_log_leaves has, a page at a time: entries of the log by kind and days, the newest first."""
         return pages(lambda cursor: self.list_log_leaves(cursor=cursor, from_=from_, to=to, kind=kind), "leaves")
+
+    def list_members(self, *, cursor: int | None = None, q: str | None = None) -> schemas.AccountRows:
+        """The members of the market, the oldest first, without those that have left.
+
+        It needs a token's scope operations:read.
+
+        cursor: `next` of the page before; the first where it is left out.
+        q: Those whose name or building has this.
+        """
+        answer: schemas.AccountRows = self._transport.ask(
+            "GET", "/api/v1/members", schemas.AccountRows, query={"cursor": cursor, "q": q}
+        )
+        return answer
+
+    def iterate_members(self, *, q: str | None = None) -> Iterator[schemas.AccountRow]:
+        """All that list_members has, a page at a time: the members of the market, the oldest first, without those
+        that have left.
+        """
+        return pages(lambda cursor: self.list_members(cursor=cursor, q=q), "members")
 
     def list_my_announcements(self) -> schemas.News:
         """What is announced to you now.

@@ -10,6 +10,79 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A member of the market with what the department knows of it.
+
+    account: The row of the list.
+    meters: Its meters, as GATEWAY/METER.
+    people: Who sees the account.
+    asked: Suspensions and restorations that were asked for, the newest first.
+    """
+
+    account: AccountRow
+    meters: tuple[str, ...]
+    people: tuple[AccountPerson, ...]
+    asked: tuple[StatusAsked, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPerson:
+    """Somebody who sees the account.
+
+    pseudonym: What the log calls it.
+    name: Its name.
+    role: member: it is its own; delegate: it acts for the member.
+    until: When a delegate's part ends; null where it has no end.
+    """
+
+    pseudonym: str
+    name: str
+    role: Literal["member", "delegate"]
+    until: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow:
+    """A member of the market.
+
+    wallet: The wallet that names it for ever, on the chain and in the log.
+    member: Its name.
+    building: Its building.
+    public: Whether its figures may be shown to everybody.
+    dwelling: Whether somebody lives there: then they are shown late.
+    meters: How many meters it has.
+    in_custody: Whether the department keeps its wallet's key.
+    registered_at: When it came on the chain; null before.
+    status: What it is in the market, by the chain; null where that is not known: it is not on the chain, or the
+        validator does not answer.
+    becomes: What an operator asked that it becomes, where that is not done yet; else null.
+    """
+
+    wallet: str
+    member: str
+    building: str
+    public: bool
+    dwelling: bool
+    meters: int
+    in_custody: bool
+    registered_at: int | None
+    status: Literal["active", "suspended", "closed"] | None
+    becomes: Literal["active", "suspended"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRows:
+    """Members of the market, the oldest first, without those that have left.
+
+    members: At most 50.
+    next: What to ask for next, as `cursor`; null at the end.
+    """
+
+    members: tuple[AccountRow, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AllNews:
     """All announcements, the newest first.
 
@@ -2065,6 +2138,28 @@ class StandingInput:
     reserve_wh: int = 0
     feed_in_above_wh: int | None = None
     paused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusAsked:
+    """That the member is suspended or restored, as an operator asked.
+
+    status: What it is to be.
+    state: waiting: settlement carries it out; withdrawn: something else was asked for before it was done.
+    reason: Why.
+    told: What stands in the way; else empty.
+    asked_by: Who asked, by its pseudonym.
+    asked_at: When it was asked for.
+    ended_at: When it was done or ended; null while it waits.
+    """
+
+    status: Literal["active", "suspended"]
+    state: Literal["waiting", "done", "withdrawn", "failed"]
+    reason: str
+    told: str
+    asked_by: str
+    asked_at: int
+    ended_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -187,6 +187,18 @@ class RoleMissingError(PeopleError):
     code = "role_missing"
 
 
+class AppointmentRefusedError(PeopleError):
+    """Somebody would change its own roles."""
+
+    code = "appointment_refused"
+
+
+class DelegateRefusedError(PeopleError):
+    """Somebody whom a member cannot name its delegate, or one too many."""
+
+    code = "delegate_refused"
+
+
 class ActUnclearError(PeopleError):
     """An act on the pages without its reason, its choice, or the word that it is meant."""
 

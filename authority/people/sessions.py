@@ -111,10 +111,10 @@ def listed(session: Session, person_id: int | None, now: int) -> list[dict[str, 
     ]
 
 
-def require_fresh(session: Session, id: str, now: int) -> None:
+def require_fresh(session: Session, id: str, now: int, why: str = "it changes how you sign in") -> None:
     """SignInAgainError where a session did not begin just now: whoever finds an open browser changes nothing by it."""
     if not is_fresh(session, id, now):
-        raise SignInAgainError("for this, sign in once more: it changes how you sign in")
+        raise SignInAgainError(f"for this, sign in once more: {why}")
 
 
 def is_fresh(session: Session, id: str, now: int) -> bool:

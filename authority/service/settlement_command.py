@@ -12,7 +12,7 @@ from authority.audit import comparing
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.measures import public_days
-from authority.operations import blocked_readings, meters, reset, wallet_requests
+from authority.operations import blocked_readings, meters, reset, suspensions, wallet_requests
 from authority.operations.command_parts import Act, add_act_options, do
 from authority.people import leave_requests
 from authority.rounds import rounds
@@ -76,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     act = _ACTS.get(arguments.action or "")
     if act is not None:
         return do(arguments, act)
-    return command.run(arguments, beside=(wallet_requests.run, leave_requests.run, public_days.run, compare_nightly))
+    beside = (wallet_requests.run, suspensions.run, leave_requests.run, public_days.run, compare_nightly)
+    return command.run(arguments, beside=beside)
 
 
 _ACTS: dict[str, Act] = {

@@ -1,7 +1,7 @@
 """The authority's durable store: SQLAlchemy models, one module per concern, over SQLite or PostgreSQL.
 
 `Store.open(url)` migrates and opens. Read the models where you need them:
-- authority.store.people: User, WalletRequest, Installation
+- authority.store.people: User, WalletRequest, StatusRequest, Installation
 - authority.store.persons: Person, PersonRole, Invitation, Passkey, PersonSession, ProgramToken, ProofLink, LoggedRead,
   Proposal, LeaveRequest, NoticeChoice, NoticeState, NoticeMail,
   Webhook, WebhookDelivery

@@ -93,6 +93,25 @@ class WalletRequest(Base):
     ended_at: Mapped[Seconds | None]
 
 
+class StatusRequest(Base):
+    """That a member is suspended or active again, as an operator asked on the pages (authority.operations.suspensions).
+
+    status is what it is to be, reason why; told is what stands in the way. Moments are Unix seconds.
+    """
+
+    __tablename__ = "status_requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    status: Mapped[Name]
+    reason: Mapped[str] = mapped_column(String(200))
+    state: Mapped[Name] = mapped_column(index=True)
+    told: Mapped[str] = mapped_column(String(300))
+    asked_by: Mapped[Name]
+    asked_at: Mapped[Seconds]
+    ended_at: Mapped[Seconds | None]
+
+
 class Installation(Base):
     """A generator, battery or connection: nameplate in W and storage in Wh, which readings are checked against.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from authority.api import (
+    accounts,
     audits,
     billing,
     epochs,
@@ -28,9 +29,11 @@ from authority.api import (
 )
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
+    account_pages,
     approval_pages,
     audit_pages,
     certificate_pages,
+    delegate_pages,
     epoch_pages,
     estimate_pages,
     exchange_pages,
@@ -46,6 +49,7 @@ from authority.web import (
     payout_pages,
     people_pages,
     reader_pages,
+    role_pages,
     tariff_pages,
     ticket_pages,
     treasurer_pages,
@@ -100,6 +104,10 @@ RULES: Mapping[str, Rule] = {
     **payout_pages.RULES,
     **estimate_pages.RULES,
     **operator_acts.RULES,
+    **account_pages.RULES,
+    **role_pages.RULES,
+    **delegate_pages.RULES,
+    **accounts.RULES,
     **audit_pages.RULES,
     **audits.RULES,
     **log_reading.RULES,

@@ -40,6 +40,8 @@ from authority.operations.errors import (
     TicketOverError,
 )
 from authority.people.errors import (
+    AppointmentRefusedError,
+    DelegateRefusedError,
     ForeignRequestError,
     FormSentError,
     InvitationInvalidError,
@@ -88,6 +90,8 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (ProposalChangedError, 409),
     (SamePersonError, 409),
     (RoleMissingError, 409),
+    (AppointmentRefusedError, 409),
+    (DelegateRefusedError, 409),
     (FormSentError, 409),
     (OidcRefusedError, 403),
     (PasswordWrongError, 403),

@@ -20,6 +20,7 @@ from werkzeug.routing import IntegerConverter
 
 from authority import api
 from authority.api import (
+    accounts,
     audits,
     billing,
     description,
@@ -82,10 +83,12 @@ from authority.refusals import MalformedError
 from authority.status.public import Board
 from authority.web import (
     access,
+    account_pages,
     answers,
     approval_pages,
     audit_pages,
     certificate_pages,
+    delegate_pages,
     epoch_pages,
     estimate_pages,
     exchange_pages,
@@ -110,6 +113,7 @@ from authority.web import (
     presentation,
     reader_pages,
     reference,
+    role_pages,
     status_pages,
     tariff_pages,
     ticket_pages,
@@ -333,6 +337,8 @@ def _add_people(app: APIFlask, people: People) -> None:
     provider = Provider(people.app.home, people.app.clock)
     app.register_blueprint(people_pages.blueprint(people.app))
     app.register_blueprint(oidc_pages.blueprint(people.app, provider))
+    app.register_blueprint(role_pages.blueprint(people.app))
+    app.register_blueprint(delegate_pages.blueprint(people.app))
     app.register_blueprint(member_pages.blueprint(people.app, members, by_hand))
     app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
     app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
@@ -348,6 +354,9 @@ def _add_people(app: APIFlask, people: People) -> None:
     shown = operator_pages.Shown(people.app, people.client, waits, held_readings)
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))
+    members_list = accounts.Accounts(people.app, people.client)
+    app.register_blueprint(accounts.blueprint(members_list))
+    app.register_blueprint(account_pages.blueprint(members_list, members.zone))
     jobs = AuditJobs.of(people.app.home.path, people.app.clock)
     audit_log = AuditLog(people.app, people.client)
     app.register_blueprint(audit_pages.blueprint(people.app, audit_log, jobs))

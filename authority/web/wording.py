@@ -13,6 +13,7 @@ CODES = frozenset(
         marked("approved"),
         marked("active"),
         marked("suspended"),
+        marked("closed"),
         marked("retired"),
         marked("building"),
         marked("generation"),
