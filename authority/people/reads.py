@@ -23,6 +23,7 @@ EVERYBODY = "everybody"
 """The subject of a page that shows many members."""
 WORDS: Mapping[str, str] = {
     "access": marked("who read what"),
+    "accounts": marked("accounts of members"),
     "announcements": marked("announcements"),
     "audit": marked("what there is to audit"),
     "balances": marked("tokens and credits"),
