@@ -10,7 +10,8 @@ Buildings take turns in four kinds of three meters each, as the demo's four have
 | workshop | wind, battery, grid | a small turbine and a battery |
 
 Each has one member. Further members live in flats of the dormitories and libraries, with one meter each; every third
-has panels on its balcony, and so a building meter, the others a load meter.
+has panels on its balcony, and so a building meter, the others a load meter. A scenario may have other kinds, sizes and
+flats (authority.simulation.mix): a plant or battery of none has no meter.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from typing import Any
 
 from authority.market.standing_orders import StandingOrder
 from authority.simulation.errors import ProfileInvalidError
+from authority.simulation.mix import FLAT, Battery, Mix
 from authority.simulation.profiles import Profile
 from authority.simulation.seeds import Seed
 from authority.simulation.weather import DAY_SECONDS, Weather
 
-KINDS = ("dormitory", "laboratory", "library", "workshop")
 PERFORMANCE = 0.8
 """What a solar plant gives of its nameplate at 1,000 W/m2, wiring, heat and inverter included."""
 LOAD_SPREAD = 0.12
@@ -70,14 +71,6 @@ WORK = Habit(0.35, ((11.0, 2.6, 0.5), (15.5, 2.2, 0.4)), 0.2)
 READING = Habit(0.25, ((11.5, 2.5, 0.45), (17.0, 2.8, 0.5)), 0.7)
 CRAFT = Habit(0.15, ((9.5, 1.8, 0.65), (14.0, 1.8, 0.6)), 0.05)
 HABITS = {"dormitory": LIVING, "laboratory": WORK, "library": READING, "workshop": CRAFT, "flat": LIVING}
-
-
-@dataclass(frozen=True, slots=True)
-class Battery:
-    """Its power (W) and what it holds (Wh)."""
-
-    power_w: int
-    storage_wh: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,33 +163,38 @@ def _order(random: Any, member_kind: str, produces: bool) -> StandingOrder:
     return StandingOrder(sell_at=sell, buy_at=buy, feed_in_above_wh=2_000 if member_kind == "flat" else 60_000)
 
 
-def make(buildings: int, members: int, seed: Seed, profiles: Mapping[str, Profile] | None = None) -> Campus:
-    """So many buildings, with a member each, and the further members in flats.
+def make(
+    buildings: int,
+    members: int,
+    seed: Seed,
+    profiles: Mapping[str, Profile] | None = None,
+    mix: Mix | None = None,
+) -> Campus:
+    """So many buildings of a mix of kinds, with a member each, and the further members in flats.
 
     profiles are by member: its load and its plant are as large as they say. ProfileInvalidError where a member without
     a plant is said to generate.
     """
+    mix = mix or Mix()
     random = seed.random("buildings")
     people: list[Member] = []
-    for number in range(1, buildings + 1):
-        kind = KINDS[(number - 1) % len(KINDS)]
-        size = random.uniform(0.7, 1.3)
-        load = int({"dormitory": 45_000, "laboratory": 80_000, "library": 40_000, "workshop": 50_000}[kind] * size)
-        solar = int({"dormitory": 90_000, "library": 70_000}.get(kind, 0) * random.uniform(0.8, 1.2))
-        wind = int(90_000 * random.uniform(0.8, 1.2)) if kind == "workshop" else 0
-        battery = Battery(25_000, 80_000) if kind in ("dormitory", "workshop") else None
+    for number, kind in enumerate(mix.kinds(buildings), 1):
+        of = mix.sizes[kind]
+        load = int(of.load_w * random.uniform(0.7, 1.3))
+        solar = int(of.solar_w * random.uniform(0.8, 1.2))
+        wind = int(of.wind_w * random.uniform(0.8, 1.2)) if kind == "workshop" else 0
         order = _order(random, kind, bool(solar or wind))
         name = f"{kind.title()} {number:02d}"
-        people.append(Member(name, name, f"building_{number:02d}", kind, load, solar, wind, battery, order))
+        people.append(Member(name, name, f"building_{number:02d}", kind, load, solar, wind, of.battery, order))
     homes = [member for member in people if member.kind in ("dormitory", "library")] or people
     for number in range(members - buildings):
         home = homes[number % len(homes)]
         flat = number // len(homes) + 1
-        panels = 1_800 if number % 3 == 0 else 0
-        load = int(2_500 * random.uniform(0.6, 1.5))
-        order = _order(random, "flat", bool(panels))
+        panels = mix.sizes[FLAT].solar_w if mix.solar_every and number % mix.solar_every == 0 else 0
+        load = int(mix.sizes[FLAT].load_w * random.uniform(0.6, 1.5))
+        order = _order(random, FLAT, bool(panels))
         people.append(
-            Member(f"{home.name} flat {flat}", home.building, home.gateway, "flat", load, panels, 0, None, order)
+            Member(f"{home.name} flat {flat}", home.building, home.gateway, FLAT, load, panels, 0, None, order)
         )
     own = profiles or {}
     people = [_sized(member, own[member.name]) if member.name in own else member for member in people]
@@ -209,7 +207,7 @@ def _sized(member: Member, profile: Profile) -> Member:
         member = replace(member, load_w=max(LEAST_W, load_w))
     if plant_w is None:
         return member
-    if member.kind == "laboratory":
+    if member.kind == "laboratory" and not member.solar_w:
         raise ProfileInvalidError(
             f"{profile.name}: {member.name} is a laboratory and has no plant: leave its generation out, or give the "
             "profile to a dormitory, a library, a workshop or a flat"
@@ -230,34 +228,41 @@ def _meters(people: Sequence[Member]) -> list[Meter]:
             )
         )
 
-    def add_battery(member: Member, battery: Battery) -> None:
-        add(member, "battery", "storage", "none", "storage", battery.power_w, storage_wh=battery.storage_wh)
+    def add_plants(member: Member) -> None:
+        if member.solar_w:
+            add(member, "solar", "generation", "solar", "solar", member.solar_w)
+        if member.wind_w:
+            add(member, "wind", "generation", "wind", "wind", member.wind_w)
+        if battery := member.battery:
+            add(member, "battery", "storage", "none", "storage", battery.power_w, storage_wh=battery.storage_wh)
+
+    def add_house(member: Member, name: str) -> None:
+        if member.solar_w:
+            add(member, name, "building", "solar", "solar", member.solar_w)
+        else:
+            add(member, name, "load", "none", "load", 2 * member.load_w)
 
     for member in people:
         peak = 2 * member.load_w
-        if member.kind == "dormitory" and member.battery is not None:
-            add(member, "solar", "generation", "solar", "solar", member.solar_w)
-            add_battery(member, member.battery)
+        if member.kind == "dormitory":
+            add_plants(member)
             add(member, "load", "load", "none", "load", peak)
         elif member.kind == "laboratory":
+            add_plants(member)
             add(member, "load", "load", "none", "load", peak)
             add(member, "computing", "submeter", "none", "load", peak, share=0.45)
             add(member, "equipment", "submeter", "none", "load", peak, share=0.3)
         elif member.kind == "library":
-            add(member, "building", "building", "solar", "solar", member.solar_w)
+            add_house(member, "building")
             add(member, "reading", "submeter", "none", "load", peak, share=0.4)
             add(member, "servers", "submeter", "none", "load", peak, share=0.25)
-        elif member.kind == "workshop" and member.battery is not None:
-            add(member, "wind", "generation", "wind", "wind", member.wind_w)
-            add_battery(member, member.battery)
-            add(member, "grid", "grid", "none", "grid", peak + member.wind_w + member.battery.power_w)
+        elif member.kind == "workshop":
+            add_plants(member)
+            back = member.wind_w + (member.battery.power_w if member.battery else 0)
+            add(member, "grid", "grid", "none", "grid", peak + back)
         else:
             flats[member.gateway] = flats.get(member.gateway, 0) + 1
-            name = f"flat_{flats[member.gateway]}"
-            if member.solar_w:
-                add(member, name, "building", "solar", "solar", member.solar_w)
-            else:
-                add(member, name, "load", "none", "load", peak)
+            add_house(member, f"flat_{flats[member.gateway]}")
     return made
 
 

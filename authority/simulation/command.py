@@ -92,13 +92,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole(1, MAX_BUILDINGS),
         default=4,
         metavar="N",
-        help="of four kinds in turn, a member and three meters each (default: %(default)s)",
+        help="of four kinds in turn or as the scenario says, a member each and mostly three meters (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--members",
         type=whole(1, MAX_MEMBERS),
         metavar="N",
-        help="in all; those beyond the buildings live in flats with a meter each (default: one a building)",
+        help="in all; those beyond the buildings live in flats with a meter each (default: one a building, and the "
+        "scenario's flats)",
     )
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=whole(0, MAX_SEED), default=1, metavar="S", help="default: %(default)s")
@@ -116,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         metavar="FILE",
-        help="prices, site, epoch, events (TOML); with several, each has its runs",
+        help="prices, site, kinds and sizes of buildings, epoch, events (TOML); with several, each has its runs",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("simulation"), metavar="DIR", help="the home it leaves (default: %(default)s)"
@@ -178,14 +180,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _request(arguments: argparse.Namespace, scenario: Scenario, seed: int) -> Request:
     """What is simulated; what the scenario gets wrong is told before there is a directory."""
-    request = Request(
-        days=arguments.days,
-        buildings=arguments.buildings,
-        members=max(arguments.members or 0, arguments.buildings),
-        seed=seed,
-        start=arguments.start,
-        scenario=scenario,
-    )
+    request = Request.of(arguments.days, arguments.buildings, arguments.members, seed, arguments.start, scenario)
     request.campus()
     return request
 

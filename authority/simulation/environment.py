@@ -97,14 +97,14 @@ class Environment:
         *,
         days: int = 1,
         buildings: int = 4,
-        members: int = 4,
+        members: int | None = None,
         start: str = "2026-06-01",
         scenario: Scenario | None = None,
         directory: Path | None = None,
     ) -> None:
-        """As the options of `authority simulate`. ScenarioInvalidError where there is no such member."""
+        """As the options of `authority simulate`. SizeInvalidError; ScenarioInvalidError where nobody is called so."""
         self._scenario = (scenario or Scenario()).with_agent(member)
-        self._size = days, buildings, max(members, buildings)
+        self._size = days, buildings, members
         self._start = start_of(start)
         self._member, self._directory = member, directory
         self._resets = 0
@@ -117,7 +117,7 @@ class Environment:
 
     def _request(self, seed: int) -> Request:
         days, buildings, members = self._size
-        return Request(days, buildings, members, seed, self._start, self._scenario)
+        return Request.of(days, buildings, members, seed, self._start, self._scenario)
 
     @property
     def view(self) -> View:

@@ -36,6 +36,13 @@ class ScenarioInvalidError(SimulationError):
     exit_status = USAGE
 
 
+class SizeInvalidError(SimulationError):
+    """A campus of that size cannot be simulated."""
+
+    code = "size_invalid"
+    exit_status = USAGE
+
+
 class ProfileInvalidError(SimulationError):
     """A profile of one's own cannot be used; the message names its line."""
 

@@ -10,24 +10,30 @@
       "exchange"        meter (GATEWAY/METER), first_wh: another device, whose registers show first_wh, takes its place
       "leave"           member: its meters are retired, it is paid out, and its name is erased
 
+    [buildings.KIND]  percent, and loads, plants and batteries of a kind of building (authority.simulation.mix)
+    [flats]           number, and their loads and plants (the same)
     [[profile]]       member, file: its consumption and generation out of a CSV file (authority.simulation.profiles)
     [[strategy]]      member, file, function ("trade" where it is left out), options: a Python function gives its orders
                       (authority.simulation.strategies)
 
-Buildings are named by their number. Files are looked for where the scenario is.
+Buildings are named by their number. The member of a profile or strategy may be a pattern: * stands for any text, ? for
+a character, [135] for one of them; what names a member in full goes before. Files are looked for where the scenario is.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from authority.home.settings import EpochSettings, ParameterSettings
 from authority.simulation.buildings import Campus
 from authority.simulation.errors import ScenarioInvalidError
+from authority.simulation.mix import Mix
+from authority.simulation.mix import read as read_mix
 from authority.simulation.own_code import OwnFunction
 from authority.simulation.profiles import Profile, read
 from authority.simulation.strategies import Strategy
@@ -108,12 +114,13 @@ class Scenario:
     parameters: ParameterSettings = field(default_factory=ParameterSettings)
     events: Events = field(default_factory=Events)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
-    """By member."""
+    """By member, or by a pattern until `among` puts in whom it is like."""
     strategies: Mapping[str, Strategy] = field(default_factory=dict)
-    """By member."""
+    """The same."""
     sha256: str = ""
     grid_co2_g_per_kwh: int = GRID_CO2_G_PER_KWH
     """Mean emissions of what the grid delivers; the report counts with it, and nothing else depends on it."""
+    mix: Mix = field(default_factory=Mix)
 
     @classmethod
     def load(cls, path: Path) -> Scenario:
@@ -137,6 +144,7 @@ class Scenario:
         co2 = top.integer("grid_co2_g_per_kwh", GRID_CO2_G_PER_KWH, 0, 2_000, "g")
         site = Site(**_like(top, "site", asdict(Site())))
         parameters = ParameterSettings(**_like(top, "parameters", asdict(ParameterSettings.for_epoch(seconds))))
+        mix = read_mix(top, _refuse)
         events = _events(top.take("event", []), seconds)
         digest = hashlib.sha256(text.encode())
         profiles: dict[str, Profile] = {}
@@ -162,7 +170,19 @@ class Scenario:
         if strategies and min(parameters.feed_in_price, *changed, parameters.feed_in_price) < LEAST_FEED_IN:
             raise _refuse("strategy", f"takes a feed_in_price of {LEAST_FEED_IN} micro-credits or more")
         top.done()
-        return cls(seconds, site, parameters, events, profiles, strategies, digest.hexdigest(), co2)
+        return cls(seconds, site, parameters, events, profiles, strategies, digest.hexdigest(), co2, mix)
+
+    def among(self, members: Sequence[str]) -> Scenario:
+        """The same, with members in the place of the patterns that they are like. ScenarioInvalidError.
+
+        A pattern that nobody is like, and a name that nobody has, stay as they are.
+        """
+        profiles = {name: self.profiles[key] for name, key in _named("profile", self.profiles, members)}
+        strategies = {
+            name: replace(self.strategies[key], member=name)
+            for name, key in _named("strategy", self.strategies, members)
+        }
+        return replace(self, profiles=profiles, strategies=strategies)
 
     def parameters_at(self, second: int) -> ParameterSettings:
         """The parameters that hold in the epoch of a time, seconds after the simulation's start (a midnight)."""
@@ -197,7 +217,8 @@ class Scenario:
         named += [("profile", name) for name in self.profiles] + [("strategy", name) for name in self.strategies]
         for table, member in named:
             if member not in members:
-                raise _refuse(table, f"there is no member {member!r}; there are {', '.join(members[:12])}")
+                no = "nobody is called like" if _is_pattern(member) else "there is no member"
+                raise _refuse(table, f"{no} {member!r}; there are {', '.join(members[:12])}")
 
 
 def _events(listed: object, seconds: int) -> Events:
@@ -244,6 +265,23 @@ def _whose(table: Table, known: Container[str]) -> str:
     if member in known:
         raise table.error("member", f"{member} has two")
     return member
+
+
+def _is_pattern(member: str) -> bool:
+    return any(each in member for each in "*?[")
+
+
+def _named(table: str, keys: Iterable[str], members: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each member that a key names or is a pattern for, with the key; a key that is nobody's, with itself."""
+    owners: dict[str, str] = {key: key for key in keys if key in members or not _is_pattern(key)}
+    for key in keys:
+        like = [] if key in owners else [member for member in members if fnmatchcase(member, key)]
+        for member in like:
+            if (other := owners.setdefault(member, key)) not in (key, member):
+                raise _refuse(table, f"{member} has two, by {other!r} and by {key!r}: give it one by its full name")
+        if not like:
+            owners.setdefault(key, key)
+    yield from owners.items()
 
 
 def _like(top: Table, name: str, defaults: dict[str, Any]) -> dict[str, Any]:

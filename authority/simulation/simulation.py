@@ -35,7 +35,13 @@ from authority.simulation.asking import Asking, Questions
 from authority.simulation.buildings import Campus, Household, make, registers
 from authority.simulation.campus_home import CampusHome
 from authority.simulation.clock import VirtualClock
-from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ReadingRefusedError
+from authority.simulation.errors import (
+    OutBusyError,
+    OutForeignError,
+    OutOtherError,
+    ReadingRefusedError,
+    SizeInvalidError,
+)
 from authority.simulation.scenario import Scenario
 from authority.simulation.seeds import Seed
 from authority.simulation.weather import DAY_SECONDS, Sky
@@ -66,6 +72,28 @@ class Request:
     start: int
     scenario: Scenario
 
+    @classmethod
+    def of(cls, days: int, buildings: int, members: int | None, seed: int, start: int, scenario: Scenario) -> Request:
+        """As somebody asks for it: members None for what the scenario says, and its patterns put in for members.
+
+        SizeInvalidError, ScenarioInvalidError.
+        """
+        flats = scenario.mix.flats
+        if members is None:
+            members = buildings + (flats or 0)
+        if members < buildings:
+            raise SizeInvalidError(
+                f"{buildings} buildings have a member each, and {members} members are less: leave --members out, or "
+                f"give {buildings} or more"
+            )
+        if flats is not None and members != buildings + flats:
+            raise SizeInvalidError(
+                f"the scenario says {flats} flats, which makes {buildings + flats} members and not {members}: leave "
+                "--members out, or [flats] number in the scenario"
+            )
+        names = [member.name for member in make(buildings, members, Seed(seed), mix=scenario.mix).members]
+        return cls(days, buildings, members, seed, start, scenario.among(names))
+
     @property
     def intervals(self) -> int:
         """How many intervals the days have."""
@@ -78,7 +106,7 @@ class Request:
 
     def campus(self) -> Campus:
         """Who and what there is. ScenarioInvalidError, ProfileInvalidError where the scenario does not fit to it."""
-        made = make(self.buildings, self.members, Seed(self.seed), self.scenario.profiles)
+        made = make(self.buildings, self.members, Seed(self.seed), self.scenario.profiles, self.scenario.mix)
         self.scenario.check(made)
         for member in made.members:
             profile = self.scenario.profiles.get(member.name)

@@ -7,8 +7,9 @@ import pytest
 from authority.collector.sun import elevation
 from authority.enrolment import plan
 from authority.simulation import buildings
-from authority.simulation.buildings import Battery, Flow, Household, registers
+from authority.simulation.buildings import Flow, Household, registers
 from authority.simulation.campus_home import start_of
+from authority.simulation.mix import Battery
 from authority.simulation.seeds import Seed
 from authority.simulation.weather import Site, Sky, Weather, clear_sky, through_clouds, turbine_share, wind_speed
 
