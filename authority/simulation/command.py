@@ -11,7 +11,7 @@ from pathlib import Path
 from authority import heap
 from authority.measures import parquet
 from authority.measures.markets import RULES
-from authority.simulation import cluster, report, runs
+from authority.simulation import cluster, plots, report, runs, side_by_side
 from authority.simulation.campus_home import start_of
 from authority.simulation.errors import OwnCodeInvalidError, ScenarioInvalidError
 from authority.simulation.own_code import OwnFunction
@@ -185,6 +185,16 @@ def _request(arguments: argparse.Namespace, scenario: Scenario, seed: int) -> Re
     return request
 
 
+def _together(directories: Sequence[Path], into: Path) -> bool:
+    """Draw all runs on one page, where they are not too many (or one alone); else there is none of an earlier time."""
+    if 2 <= len(directories) <= side_by_side.MOST:
+        side_by_side.draw(side_by_side.read(directories), into)
+        return True
+    for name in (plots.SVG_NAME, plots.PNG_NAME):
+        (into / name).unlink(missing_ok=True)
+    return False
+
+
 def _several(arguments: argparse.Namespace, files: Sequence[Path], own: Sequence[OwnFunction]) -> int:
     """Every scenario with every seed, and what came of them."""
     scenarios = {file.stem: Scenario.load(file) for file in files} or {"default": Scenario()}
@@ -200,9 +210,15 @@ def _several(arguments: argparse.Namespace, files: Sequence[Path], own: Sequence
     else:
         documents = runs.live_all(found, arguments.jobs or len(os.sched_getaffinity(0)), progress.say)
     written = runs.write(arguments.out, found, documents)
+    together = _together([run.out for run in found], arguments.out)
     if arguments.json:
         print_json(written)
     else:
         print((arguments.out / runs.TEXT_NAME).read_text(encoding="utf-8"))
         print(f"each run: {arguments.out}/SCENARIO-seed-N; the tables: {arguments.out}/runs.csv, spread.csv")
+        print(
+            f"all on one page: {arguments.out}/{plots.SVG_NAME}, {plots.PNG_NAME}"
+            if together
+            else f"some on one page: authority plot DIR DIR --into DIR, with 2 to {side_by_side.MOST} of the runs"
+        )
     return DONE if all(document["audit"]["ok"] for document in documents) else PROBLEMS

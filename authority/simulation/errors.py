@@ -82,6 +82,13 @@ class ResultsMissingError(SimulationError):
     exit_status = USAGE
 
 
+class ResultsUnlikeError(SimulationError):
+    """Simulations that cannot be drawn together; the message says why."""
+
+    code = "results_unlike"
+    exit_status = USAGE
+
+
 class ClusterError(SimulationError):
     """Runs that cannot be made on the cluster."""
 

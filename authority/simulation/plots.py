@@ -29,6 +29,8 @@ MOST_STEPS, MOST_MEMBERS = 400, 30
 BINS = (3_600, 3 * 3_600, 6 * 3_600, DAY_SECONDS, 7 * DAY_SECONDS, 30 * DAY_SECONDS)
 PIXELS_PER_INCH = 192
 """Of the PNG: twice the page's, which are 96 to the inch as everywhere in SVG."""
+ZONE = "UTC"
+"""Of all times on the page: the simulation's own."""
 MARKET = "the chain's market"
 NOBODY = "feed_in_only"
 """The rule under which nobody trades: what the others are measured against."""
@@ -93,10 +95,13 @@ def write(directory: Path, into: Path | None = None, *, first_day: int = 1, days
 
     The members' part is always of the whole time, for bills are. ResultsMissingError.
     """
-    drawn = page(Results.read(directory), first_day=first_day, days=days)
-    target = into or directory
-    target.mkdir(parents=True, exist_ok=True)
-    written = [target / SVG_NAME, target / PNG_NAME]
+    return keep(page(Results.read(directory), first_day=first_day, days=days), into or directory)
+
+
+def keep(drawn: str, into: Path) -> list[Path]:
+    """Write a page as SVG and PNG into a directory, which is made where it is not there."""
+    into.mkdir(parents=True, exist_ok=True)
+    written = [into / SVG_NAME, into / PNG_NAME]
     for path, data in zip(written, (drawn.encode(), png(drawn)), strict=True):
         write_atomically(path, data, mode=0o644)
     return written
@@ -117,17 +122,14 @@ def png(svg: str) -> bytes:
 def page(results: Results, *, first_day: int = 1, days: int | None = None) -> str:
     """The page as SVG. ResultsMissingError where the days are none of the simulation's."""
     asked = results.report["simulation"]
-    start = asked["start"] + (first_day - 1) * DAY_SECONDS
-    end = min(start + (days or asked["days"]) * DAY_SECONDS, asked["start"] + asked["days"] * DAY_SECONDS)
-    if start >= end:
-        raise ResultsMissingError(f"the simulation has {asked['days']} days: there is no day {first_day}")
-    members = _shown(results.members)
+    start, end = span_of(asked, first_day, days)
+    members = shown_of(results.members)
     top = 138
     people = top + 3 * (PANEL + GAP)
     drawn = Page(WIDTH, people + len(members) * ROW + 70)
     drawn.text(LEFT - 60, 40, "A simulated campus", size=24, bold=True)
     drawn.text(LEFT - 60, 62, _subtitle(asked), size=14, colour=SOFT)
-    time = _Time(drawn, results, start, end)
+    time = Time(drawn, results, start, end)
     time.prices(top)
     time.energy(top + PANEL + GAP)
     time.power(top + 2 * (PANEL + GAP))
@@ -139,28 +141,48 @@ def page(results: Results, *, first_day: int = 1, days: int | None = None) -> st
     )
 
 
+def span_of(asked: Mapping[str, Any], first_day: int, days: int | None) -> tuple[int, int]:
+    """From when to when (Unix seconds) some days of a simulation last. ResultsMissingError where it has none such."""
+    start = asked["start"] + (first_day - 1) * DAY_SECONDS
+    end = min(start + (days or asked["days"]) * DAY_SECONDS, asked["start"] + asked["days"] * DAY_SECONDS)
+    if start >= end:
+        raise ResultsMissingError(f"the simulation has {asked['days']} days: there is no day {first_day}")
+    return start, end
+
+
 def _subtitle(asked: Mapping[str, Any]) -> str:
+    return f"{days_of(asked)}; {size_of(asked)}; at the start {terms_of(asked)} credits per kWh; times are {ZONE}"
+
+
+def days_of(asked: Mapping[str, Any]) -> str:
+    """How many days from when on were simulated."""
     first = datetime.fromtimestamp(asked["start"], UTC).strftime("%-d %B %Y")
+    return f"{asked['days']} day{'' if asked['days'] == 1 else 's'} from {first}"
+
+
+def size_of(asked: Mapping[str, Any]) -> str:
+    """How large the campus was, and its seed."""
+    return f"{asked['buildings']} buildings, {asked['members']} members, seed {asked['seed']}"
+
+
+def terms_of(asked: Mapping[str, Any]) -> str:
+    """The prices that it began with."""
     prices = asked["parameters"]
-    terms = ", ".join(
+    return ", ".join(
         f"{name} {prices[key] / 1_000_000:.3f}"
         for name, key in (("retail", "retail_price"), ("feed-in", "feed_in_price"), ("wheeling", "wheeling"))
     )
-    days = f"{asked['days']} day{'' if asked['days'] == 1 else 's'} from {first}"
-    return (
-        f"{days}; {asked['buildings']} buildings, {asked['members']} members, seed {asked['seed']}; at the start "
-        f"{terms} credits per kWh"
-    )
 
 
-def _shown(members: Sequence[Row]) -> Sequence[Row]:
+def shown_of(members: Sequence[Row]) -> Sequence[Row]:
     """All members, or those that use the most, in the order of the table."""
     most = sorted(members, key=lambda row: -int(row["consumption_wh"]))[:MOST_MEMBERS]
     names = {row["member"] for row in most}
     return [row for row in members if row["member"] in names]
 
 
-def _legend(drawn: Page, x: float, y: float, entries: Iterable[Entry]) -> None:
+def legend(drawn: Page, x: float, y: float, entries: Iterable[Entry]) -> None:
+    """Entries in a row; x is where the first begins, y the baseline of the words."""
     for kind, colour, words in entries:
         if kind == "area":
             drawn.rect(x, y - 9, 18, 9, colour)
@@ -176,18 +198,16 @@ def _colours(rules: Sequence[str]) -> list[tuple[str, str]]:
     return list(zip(rules, COLOURS, strict=False))
 
 
-class _Time:
+class Time:
     """The panels over time."""
 
-    def __init__(self, drawn: Page, results: Results, start: int, end: int) -> None:
+    def __init__(self, drawn: Page, results: Results, start: int, end: int, seconds: int = 0) -> None:
+        """seconds: of a step, where it is to be longer than the results make it."""
         self._page, self._results, self._start, self._end = drawn, results, start, end
-        self._x = Axis(start, end, LEFT, RIGHT)
-        self._bin = results.seconds
-        for size in BINS:
-            if (end - start) // self._bin > MOST_STEPS and size > self._bin:
-                self._bin = size
+        self.x = Axis(start, end, LEFT, RIGHT)
+        self._bin = seconds or bin_of(start, end, results.seconds)
         first, last = start // results.seconds, end // results.seconds
-        self._epochs = [row for row in results.epochs if first <= int(row["epoch"]) < last]
+        self.epochs = [row for row in results.epochs if first <= int(row["epoch"]) < last]
         self._of_rules: dict[str, list[Row]] = {rule: [] for rule in results.rules}
         for row in results.market_epochs:
             if row["rule"] in self._of_rules and first <= int(row["epoch"]) < last:
@@ -195,63 +215,66 @@ class _Time:
 
     def prices(self, top: float) -> None:
         """Each rule's price, between retail and feed-in."""
-        mean = "" if self._bin == self._results.seconds else f", mean of each {_length(self._bin)} by energy"
+        mean = "" if self._bin == self._results.seconds else f", mean of each {length_of(self._bin)} by energy"
         lines: list[tuple[Entry, list[Step], float]] = [
-            (("dashes", SOFT, "retail and feed-in"), self._last("retail_price"), 1.2),
-            (("dashes", SOFT, ""), self._last("feed_in_price"), 1.2),
+            (("dashes", SOFT, "retail and feed-in"), self.last("retail_price"), 1.2),
+            (("dashes", SOFT, ""), self.last("feed_in_price"), 1.2),
         ]
         for rule, colour in _colours(self._results.rules):
-            lines.append((("line", colour, rule.replace("_", " ")), self._mean(self._of_rules[rule]), 1.2))
-        lines.append((("line", INK, MARKET), self._mean(self._epochs), 1.8))
+            lines.append((("line", colour, rule.replace("_", " ")), self.mean(self._of_rules[rule]), 1.2))
+        lines.append((("line", INK, MARKET), self.mean(self.epochs), 1.8))
         high = max((value for _, steps, _ in lines for *_, value in steps if value is not None), default=1.0)
-        y = self._panel(top, f"Price, credits per kWh{mean}", 0.0, high)
+        y = self.panel(top, f"Price, credits per kWh{mean}", 0.0, high)
         for (kind, colour, _), steps, width in lines:
-            self._page.steps(steps, self._x, y, colour, width=width, dashes="4 3" if kind == "dashes" else "")
-        _legend(self._page, LEFT, top - 12, [entry for entry, *_ in lines if entry[2]])
+            self._page.steps(steps, self.x, y, colour, width=width, dashes="4 3" if kind == "dashes" else "")
+        legend(self._page, LEFT, top - 12, [entry for entry, *_ in lines if entry[2]])
 
     def energy(self, top: float) -> None:
         """What changed hands, beside what was there for it and what was wanted."""
-        traded, minted, drawn = (self._sum(name) for name in ("traded_wh", "minted_wh", "withdrawn_wh"))
+        traded, minted, drawn = (self.sum_of(name) for name in ("traded_wh", "minted_wh", "withdrawn_wh"))
         high = max(value or 0.0 for steps in (traded, minted, drawn) for *_, value in steps)
-        y = self._panel(top, f"Energy, kWh in each {_length(self._bin)}", 0.0, high)
-        self._page.area(traded, self._x, y, "#9fc6e3")
-        self._page.steps(minted, self._x, y, COLOURS[2])
-        self._page.steps(drawn, self._x, y, COLOURS[1])
+        y = self.panel(top, f"Energy, kWh in each {length_of(self._bin)}", 0.0, high)
+        self._page.area(traded, self.x, y, "#9fc6e3")
+        self._page.steps(minted, self.x, y, COLOURS[2])
+        self._page.steps(drawn, self.x, y, COLOURS[1])
         words = (
             ("area", "#9fc6e3", "traded"),
             ("line", COLOURS[2], "surplus"),
             ("line", COLOURS[1], "drawn by members"),
         )
-        _legend(self._page, LEFT, top - 12, words)
+        legend(self._page, LEFT, top - 12, words)
 
     def power(self, top: float) -> None:
         """Import and export of all together, and when each was greatest."""
-        imported, exported = self._greatest("import_wh", 1), self._greatest("export_wh", -1)
+        imported, exported = self.greatest("import_wh", 1), self.greatest("export_wh", -1)
         values = [value or 0.0 for steps in (imported, exported) for *_, value in steps]
-        what = "mean of each epoch" if self._bin == self._results.seconds else f"greatest of each {_length(self._bin)}"
-        y = self._panel(top, f"Power at the grid point, kW, {what}", min(0.0, *values), max(0.0, *values))
+        what = (
+            "mean of each epoch" if self._bin == self._results.seconds else f"greatest of each {length_of(self._bin)}"
+        )
+        y = self.panel(top, f"Power at the grid point, kW, {what}", min(0.0, *values), max(0.0, *values))
         for steps, colour, sign in ((imported, COLOURS[0], 1), (exported, COLOURS[4], -1)):
-            self._page.area(steps, self._x, y, colour)
+            self._page.area(steps, self.x, y, colour)
             start, end, value = max(steps, key=lambda step: (sign * (step[2] or 0.0), -step[0]))
             if value:
-                x = self._x.at((start + end) / 2)
-                words = f"{abs(value):,.1f} kW, {datetime.fromtimestamp(start, UTC):%-d %b %H:%M}"
+                x = self.x.at((start + end) / 2)
+                words = f"{abs(value):,.1f} kW, {datetime.fromtimestamp(start, UTC):%-d %b %H:%M} {ZONE}"
                 self._page.dot(x, y.at(value), INK, radius=2.5)
                 anchor = "end" if x > (LEFT + RIGHT) / 2 else "start"
                 self._page.text(x + (-8 if anchor == "end" else 8), y.at(value) + 1 - 5 * sign, words, anchor=anchor)
         entries = (("area", COLOURS[0], "import"), ("area", COLOURS[4], "export, below zero"), ("dot", INK, "peaks"))
-        _legend(self._page, LEFT, top - 12, entries)
+        legend(self._page, LEFT, top - 12, entries)
 
-    def _panel(self, top: float, title: str, low: float, high: float) -> Axis:
+    def panel(self, top: float, title: str, low: float, high: float) -> Axis:
         """Heading, scale and time's ticks; the vertical axis."""
         self._page.text(LEFT - 60, top - 34, title, size=16, bold=True)
         numbers = ticks(low, high)
         y = Axis(numbers[0], numbers[-1], top + PANEL, top)
         self._page.scale(y, numbers, LEFT, RIGHT)
         for moment, words in _moments(self._start, self._end):
-            x = self._x.at(moment)
+            x = self.x.at(moment)
             self._page.line(x, top + PANEL, x, top + PANEL + 5, SOFT)
             self._page.text(x, top + PANEL + 19, words, anchor="middle", colour=SOFT)
+        self._page.text(LEFT - 60, top + PANEL + 19, ZONE, colour=SOFT)
         return y
 
     def _bins(self, rows: Sequence[Row]) -> Iterator[tuple[int, int, list[Row]]]:
@@ -264,11 +287,11 @@ class _Time:
             start = self._start + number * self._bin
             yield start, min(start + self._bin, self._end), inside
 
-    def _last(self, name: str) -> list[Step]:
+    def last(self, name: str) -> list[Step]:
         """A price as it was at the end of each step."""
-        return [(start, end, int(rows[-1][name]) / 1_000_000) for start, end, rows in self._bins(self._epochs)]
+        return [(start, end, int(rows[-1][name]) / 1_000_000) for start, end, rows in self._bins(self.epochs)]
 
-    def _mean(self, rows: Sequence[Row]) -> list[Step]:
+    def mean(self, rows: Sequence[Row]) -> list[Step]:
         """Prices weighted by the energy traded."""
         steps: list[Step] = []
         for start, end, inside in self._bins(rows):
@@ -277,17 +300,26 @@ class _Time:
             steps.append((start, end, sum(price * each for price, each in traded) / wh / 1_000_000 if wh else None))
         return steps
 
-    def _sum(self, name: str) -> list[Step]:
+    def sum_of(self, name: str) -> list[Step]:
         """Energy, kWh."""
-        return [(a, b, sum(int(row[name]) for row in rows) / 1_000) for a, b, rows in self._bins(self._epochs)]
+        return [(a, b, sum(int(row[name]) for row in rows) / 1_000) for a, b, rows in self._bins(self.epochs)]
 
-    def _greatest(self, name: str, sign: int) -> list[Step]:
+    def greatest(self, name: str, sign: int) -> list[Step]:
         """The greatest mean power of an epoch, kW."""
         per_wh = 3_600 / self._results.seconds / 1_000
-        return [(a, b, sign * max(int(row[name]) for row in rows) * per_wh) for a, b, rows in self._bins(self._epochs)]
+        return [(a, b, sign * max(int(row[name]) for row in rows) * per_wh) for a, b, rows in self._bins(self.epochs)]
 
 
-def _length(seconds: int) -> str:
+def bin_of(start: int, end: int, seconds: int) -> int:
+    """How long a step is in which a time is drawn: an epoch of so many seconds where there are not too many."""
+    for size in BINS:
+        if (end - start) // seconds > MOST_STEPS and size > seconds:
+            seconds = size
+    return seconds
+
+
+def length_of(seconds: int) -> str:
+    """A length of time in words."""
     for size, word in ((7 * DAY_SECONDS, "week"), (DAY_SECONDS, "day"), (3_600, "hour"), (60, "minute")):
         if seconds % size == 0:
             count = seconds // size
@@ -351,7 +383,7 @@ class _Members:
         if together is not None:
             at = x.at(100 * together)
             self._page.line(at, self._top, at, self._top + len(self._members) * ROW, INK, 1.5, "4 3")
-        _legend(self._page, x.start, self._top - 12, (("area", COLOURS[2], "alone"), ("dashes", INK, "all together")))
+        legend(self._page, x.start, self._top - 12, (("area", COLOURS[2], "alone"), ("dashes", INK, "all together")))
 
     def _bills(self) -> None:
         paid = [(int(row["paid"]) / 1e6, int(row["paid_without_market"]) / 1e6) for row in self._members]
@@ -363,7 +395,7 @@ class _Members:
             self._page.dot(x.at(without), y, SOFT, hollow=True)
             self._page.dot(x.at(with_it), y, INK)
         words = (("dot", INK, MARKET), ("ring", SOFT, "without a market"))
-        _legend(self._page, x.start, self._top - 12, words)
+        legend(self._page, x.start, self._top - 12, words)
 
     def _gains(self) -> None:
         drawn: list[tuple[str, bool, list[float]]] = [
@@ -380,4 +412,4 @@ class _Members:
         words: list[Entry] = [("dot", INK, MARKET)]
         if len(drawn) > 1:
             words.append(("ring", COLOURS[0], "rules, coloured as above"))
-        _legend(self._page, x.start, self._top - 12, words)
+        legend(self._page, x.start, self._top - 12, words)

@@ -18,7 +18,7 @@ from authority import heap
 from authority.measures import parquet, tables
 from authority.measures.indicators import PLACES
 from authority.measures.tables import MICRO, PRICE, WH, Column, Table
-from authority.simulation import report
+from authority.simulation import plots, report
 from authority.simulation.errors import OutForeignError
 from authority.simulation.own_code import OwnFunction
 from authority.simulation.simulation import Out, Request, Simulation
@@ -121,6 +121,7 @@ def runs_of(
         for request in each
     ]
     ours = {RUNS.file, SPREAD.file, parquet.file_of(RUNS), parquet.file_of(SPREAD), TEXT_NAME, tables.PACKAGE_NAME}
+    ours |= {plots.SVG_NAME, plots.PNG_NAME}
     if out.exists():
         strange = not out.is_dir() or [
             entry.name for entry in out.iterdir() if entry.name not in ours and "-seed-" not in entry.name
@@ -172,6 +173,17 @@ def value_of(document: Mapping[str, Any], figure: Figure) -> Any:
     return found
 
 
+def row_of(scenario: str, document: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A row of RUNS, of a report."""
+    held = str(document["audit"]["ok"]).lower()
+    return scenario, document["simulation"]["seed"], held, *(value_of(document, figure) for figure in FIGURES)
+
+
+def label_of(name: str) -> str:
+    """A figure's name as people read it; its unit stands with its value."""
+    return name.removesuffix("_wh").removesuffix("_w").replace("_", " ")
+
+
 def spread(runs: Sequence[Run], documents: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     """Rows of SPREAD."""
     rows: list[tuple[Any, ...]] = []
@@ -189,15 +201,7 @@ def spread(runs: Sequence[Run], documents: Sequence[Mapping[str, Any]]) -> list[
 
 def write(out: Path, runs: Sequence[Run], documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Both tables with their schema, and the same for people; as JSON, what they say."""
-    lines = [
-        (
-            run.scenario,
-            run.request.seed,
-            str(document["audit"]["ok"]).lower(),
-            *(value_of(document, figure) for figure in FIGURES),
-        )
-        for run, document in zip(runs, documents, strict=True)
-    ]
+    lines = [row_of(run.scenario, document) for run, document in zip(runs, documents, strict=True)]
     over = spread(runs, documents)
     written = [(RUNS, RUNS.csv(lines)), (SPREAD, SPREAD.csv(over))]
     as_parquet = any(run.as_parquet for run in runs)
@@ -225,5 +229,5 @@ def text_of(over: Sequence[tuple[Any, ...]]) -> str:
         lines += ["", f"{scenario}, {runs} seed{'' if runs == 1 else 's'}".ljust(26) + head]
         for _, name, _, *values in own:
             words = "".join(("-" if value is None else shown[name](value)).rjust(18) for value in values)
-            lines.append(name.removesuffix("_wh").removesuffix("_w").replace("_", " ").ljust(26) + words)
+            lines.append(label_of(name).ljust(26) + words)
     return "\n".join(lines[1:])

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from authority.simulation import plots
-from authority.simulation.charts import Axis, Page, label, ticks
-from authority.simulation.errors import ResultsMissingError
+from authority.cli import main
+from authority.errors import USAGE
+from authority.simulation import plots, side_by_side
+from authority.simulation.charts import COLOURS, Axis, Page, label, ticks
+from authority.simulation.errors import ResultsMissingError, ResultsUnlikeError
 from authority.simulation.plots import MOST_MEMBERS, Results
+from authority.simulation.runs import FIGURES
 
 START = 1_780_272_000  # 1 June 2026
 
@@ -75,8 +80,12 @@ def results(days: int, members: int, seconds: int = 3_600) -> Results:
         "epoch_seconds": seconds,
         "parameters": {"retail_price": 300_000, "feed_in_price": 80_000, "wheeling": 20_000},
     }
-    measures = {"self_sufficiency": {"together": 0.6}}
-    return Results({"simulation": simulation, "measures": measures}, epochs, people, [], [])
+    measures: dict[str, Any] = {}
+    for figure in FIGURES:
+        measures.setdefault(figure.path[0], {})[figure.path[1]] = None if figure.column.kind == "number" else 1_000
+    measures["self_sufficiency"]["together"] = 0.6
+    told = {"simulation": simulation, "measures": measures, "audit": {"ok": True}}
+    return Results(told, epochs, people, [], [])
 
 
 def words_of(svg: str) -> list[str]:
@@ -87,8 +96,9 @@ def test_a_month_is_in_steps_of_hours_and_keeps_its_peak() -> None:
     words = words_of(plots.page(results(30, 2)))
     assert "Price, credits per kWh, mean of each 3 hours by energy" in words
     assert "Power at the grid point, kW, greatest of each 3 hours" in words
-    assert "9.0 kW, 2 Jun 06:00" in words
-    assert "wheeling 0.020 credits per kWh" in " ".join(words)
+    assert "9.0 kW, 2 Jun 06:00 UTC" in words
+    assert "wheeling 0.020 credits per kWh; times are UTC" in " ".join(words)
+    assert words.count("UTC") == 3, "each panel over time says the zone"
 
 
 def test_some_days_are_shown_epoch_by_epoch() -> None:
@@ -104,3 +114,65 @@ def test_of_many_members_those_that_use_the_most_are_shown() -> None:
     shown = [each for each in words if each.startswith("Flat & ")]
     assert shown == [f"Flat & {number}" for number in range(5, MOST_MEMBERS + 5)]
     assert any("members.csv has the 5 others" in each for each in words)
+
+
+def dearer(of: Results, factor: int = 2) -> Results:
+    """The same campus with prices so many times as high."""
+    prices = ("price", "retail_price", "feed_in_price")
+    epochs = [
+        {**row, **{name: str(factor * int(row[name])) if row[name] else "" for name in prices}} for row in of.epochs
+    ]
+    return replace(of, epochs=epochs)
+
+
+def test_two_runs_are_on_one_page_each_in_its_colour_with_their_figures() -> None:
+    cheap = results(1, 2)
+    svg = side_by_side.page({"today": cheap, "dearer & dearer": dearer(cheap)})
+    words = words_of(svg)
+    assert words.count("UTC") == 3
+    assert "1 day from 1 June 2026; times are UTC" in words
+    # in the list of runs, in three legends, and over the table
+    assert words.count("today") == words.count("dearer & dearer") == 5
+    assert words.count("self sufficiency") == 1
+    assert words.count("60.0 %") == 2
+    assert words.count("mean price, credits per kWh") == 1
+    assert [words.count(each) for each in ("Flat & 0", "Flat & 1")] == [1, 1]
+    assert "0.6" in words, "the dearer run's retail price is on the scale"
+    # four step lines of bounds and one of the price, of energy and of power, for two runs
+    colours = [each.get("stroke") for each in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}path")]  # noqa: S314
+    assert colours.count(COLOURS[0]) == colours.count(COLOURS[1]) == 5 + 4  # and in four legends
+
+
+def test_a_member_of_one_run_alone_is_shown_for_it_alone() -> None:
+    svg = side_by_side.page({"few": results(1, 1), "more": results(1, 3)})
+    dots = [each.get("fill") for each in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}circle")]  # noqa: S314
+    assert len(dots) == 2 * (1 + 3)
+    many = words_of(side_by_side.page({"few": results(1, 1), "many": results(1, MOST_MEMBERS + 5)}))
+    assert any("members.csv of each run has the 5 others" in each for each in many)
+
+
+def test_runs_of_epochs_of_another_length_are_drawn_in_steps_of_the_longer() -> None:
+    words = words_of(side_by_side.page({"quarters": results(1, 1, 900), "hours": results(1, 1)}))
+    assert "Traded, kWh in each hour" in words
+    nobody = replace(results(1, 0), epochs=[{**row, "price": "", "import_wh": "0"} for row in results(1, 0).epochs])
+    assert "gini of gains" in words_of(side_by_side.page({"nobody": nobody, "hours": results(1, 1)}))
+
+
+def test_runs_that_cannot_be_drawn_together_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = results(1, 1)
+    with pytest.raises(ResultsUnlikeError, match="a page shows 2 to 6 simulations, and these are 7"):
+        side_by_side.page({str(number): one for number in range(7)})
+    with pytest.raises(ResultsUnlikeError, match=r"other times \(one: 1 day from 1 June 2026; two: 2 days from"):
+        side_by_side.page({"one": one, "two": results(2, 1)})
+    with pytest.raises(ResultsMissingError, match="there is no day 2"):
+        side_by_side.page({"one": one, "two": one}, first_day=2)
+    into = tmp_path / "into"
+    a, b = tmp_path / "a", tmp_path / "b"
+    for words, message in (
+        ([str(a), str(b)], "name the directory where their plots go with --into"),
+        ([str(a), str(a), "--into", str(into)], "a directory is named twice"),
+        ([str(a), str(b), "--into", str(into)], "has no tables of a finished simulation"),
+    ):
+        assert main(["plot", *words]) == USAGE
+        assert message in capsys.readouterr().err
+    assert not into.exists()

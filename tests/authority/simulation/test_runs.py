@@ -11,7 +11,7 @@ import pytest
 
 from authority.cli import main
 from authority.errors import USAGE
-from authority.simulation import plots, runs
+from authority.simulation import command, plots, runs
 from authority.simulation.campus_home import start_of
 from authority.simulation.runs import FIGURES, Run, spread, text_of
 from authority.simulation.scenario import Scenario
@@ -74,6 +74,44 @@ def test_runs_side_by_side_are_what_each_is_alone(tmp_path: Path, capsys: pytest
     assert main([*words, "--seed", "4", "--out", str(own)]) == 0  # the same simulation: it is only reported again
     assert json.loads(capsys.readouterr().out)["measures"]["energy"]["generation_wh"] == int(rows[1]["generation_wh"])
     assert {name: (own / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.slow
+def test_two_prices_are_in_one_plot_and_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "today.toml").write_text(HOURLY)
+    (tmp_path / "dearer.toml").write_text(f"{HOURLY}[parameters]\nretail_price = 400_000\n")
+    out = tmp_path / "price"
+    both = [word for name in ("today", "dearer") for word in ("--scenario", str(tmp_path / f"{name}.toml"))]
+    assert main(["simulate", "--buildings", "4", *both, "--quiet", "--out", str(out)]) == 0
+    assert f"all on one page: {out}/plots.svg, plots.png" in capsys.readouterr().out
+    drawn = (out / plots.SVG_NAME).read_text()
+    assert drawn.count(">today-seed-1<") == drawn.count(">dearer-seed-1<") == 5
+    assert (out / plots.PNG_NAME).read_bytes().startswith(b"\x89PNG")
+    with (out / runs.RUNS.file).open(newline="") as file:
+        cheap, dear = csv.DictReader(file)
+    assert float(dear["mean_price"]) > float(cheap["mean_price"]) > 0
+
+    # the same of directories, in the order in which they are named, and of finished ones alone
+    words = ["plot", str(out / "today-seed-1"), str(out / "dearer-seed-1"), "--into"]
+    again = tmp_path / "again"
+    assert main([*words, str(again)]) == 0
+    told = capsys.readouterr().out
+    assert [(again / name).read_bytes() for name in (plots.SVG_NAME, plots.PNG_NAME)] == [
+        (out / name).read_bytes() for name in (plots.SVG_NAME, plots.PNG_NAME)
+    ]
+    with (again / runs.RUNS.file).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["scenario"] for row in rows] == ["today-seed-1", "dearer-seed-1"]
+    assert [row["mean_price"] for row in rows] == [cheap["mean_price"], dear["mean_price"]]
+    (line,) = (line.split() for line in told.splitlines() if line.startswith("mean price"))
+    assert line[-2:] == [f"{float(row['mean_price']) / 1e6:.4f}" for row in rows]
+    assert str(again / runs.RUNS.file) in told
+    assert main([*words, str(again), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["plots"]) == 3
+
+    # a directory of more runs than a page shows has no page of an earlier time
+    assert not command._together([out / str(number) for number in range(7)], out)
+    assert not (out / plots.SVG_NAME).exists()
 
 
 @pytest.mark.parametrize(
