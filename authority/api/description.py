@@ -12,7 +12,7 @@ from typing import Any
 
 from werkzeug.routing import Map
 
-from authority.api import examples
+from authority.api import examples, idempotency
 from authority.api.gate import ANY_SCOPE, SECURE_COOKIE, Rule
 from edge_agent.wire import problems
 
@@ -31,6 +31,13 @@ SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
     },
 }
 SCHEMAS = "#/components/schemas/"
+OURS = "/api/v1/"
+WRITES = ("post", "put", "patch", "delete")
+KEY_REFUSED: Mapping[str, str] = {
+    "400": "The Idempotency-Key is malformed.",
+    "409": "The request with this Idempotency-Key is still under way.",
+    "422": "The Idempotency-Key was used for another request.",
+}
 _NUMBERED = re.compile(r"(?P<name>\D.*\D)\d+")
 
 
@@ -40,6 +47,7 @@ def complete(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> di
     _problems_have_their_own_type(spec)
     _who_may(spec, routes, rules)
     _null_as_a_type(spec)
+    _keys_of_writes(spec)
     _examples(spec)
     return spec
 
@@ -109,6 +117,28 @@ def _null_as_a_type(part: Any) -> None:
             part["type"] = [part["type"], "null"]
     for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
         _null_as_a_type(each)
+
+
+def _keys_of_writes(spec: dict[str, Any]) -> None:
+    """Every write of ours takes an Idempotency-Key, and says what is answered where that is not right."""
+    for path, methods in spec.get("paths", {}).items():
+        for method, operation in methods.items():
+            if not path.startswith(OURS) or method not in WRITES:
+                continue
+            parameters = operation.setdefault("parameters", [])
+            if not any(each.get("name") == idempotency.HEADER for each in parameters):
+                shape = {"type": "string", "minLength": idempotency.SHORTEST, "maxLength": idempotency.LONGEST}
+                parameters.append(
+                    {"in": "header", "name": idempotency.HEADER, "required": False, "schema": shape,
+                     "description": idempotency.SAYS}
+                )  # fmt: skip
+            answers = operation.setdefault("responses", {})
+            content = answers.get("401", {}).get("content", {})
+            for status, words in KEY_REFUSED.items():
+                if status in answers:
+                    answers[status]["description"] += f" {words}"
+                else:
+                    answers[status] = {"description": words, "content": content}
 
 
 def _who_may(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> None:

@@ -15,6 +15,7 @@ from enum import Enum, auto
 from flask import Flask, Response, current_app, g, redirect, request
 from werkzeug.exceptions import HTTPException
 
+from authority.api import idempotency
 from authority.app import App
 from authority.people import reads, sessions, tokens
 from authority.people.errors import ForeignRequestError, TooOftenError
@@ -174,6 +175,8 @@ def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
         if request.method not in SAFE and g.principal.scopes is None and not _own_form(app):
             raise ForeignRequestError
         count(g.principal)
+        if is_api() and request.method not in SAFE:
+            return idempotency.first(app, g.principal)
         return None
 
 
