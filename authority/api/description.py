@@ -32,6 +32,7 @@ SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
 }
 SCHEMAS = "#/components/schemas/"
 OURS = "/api/v1/"
+TOO_OFTEN = "Asked too often from this address: wait as long as Retry-After says."
 WRITES = ("post", "put", "patch", "delete")
 KEY_REFUSED: Mapping[str, str] = {
     "400": "The Idempotency-Key is malformed.",
@@ -142,13 +143,19 @@ def _keys_of_writes(spec: dict[str, Any]) -> None:
 
 
 def _who_may(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> None:
-    """Each call's security, out of the gate's table; a call of anybody's has none."""
+    """Each call's security, out of the gate's table; a call of anybody's has none, and is limited by address."""
     paths = spec.get("paths", {})
+    answers = [answer for path in paths.values() for each in path.values() for answer in each["responses"].values()]
+    refused = next((each["content"] for each in answers if problems.CONTENT_TYPE in each.get("content", {})), {})
     for route in routes.iter_rules():
         rule = rules.get(route.endpoint)
         for method in route.methods or ():
             operation = paths.get(path_of(route.rule), {}).get(method.lower())
-            if operation is None or rule is None or rule.roles is None:
+            if operation is None or rule is None:
+                continue
+            if rule.roles is None:
+                if route.rule.startswith(OURS):
+                    operation["responses"].setdefault("429", {"description": TOO_OFTEN, "content": refused})
                 continue
             operation["security"] = [{SESSION: []}]
             if rule.scope is not None:
