@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +17,6 @@ from typing import Any, Literal
 
 from edge_agent.wire import processes
 
-MOST_KEYS = 256
-"""Of how many requests it is known that they were done."""
 MOST_MESSAGE = 2_000
 """Characters that are kept of what an audit complained of before it ended without a result."""
 
@@ -48,7 +45,6 @@ class AuditJob:
 
     def __init__(self, clock: Callable[[], int], command: Sequence[str]) -> None:
         self._clock, self._command = clock, tuple(command)
-        self._keys: deque[str] = deque(maxlen=MOST_KEYS)
         self._lock = threading.Lock()
         self._state = JobState()
         self._thread: threading.Thread | None = None
@@ -59,13 +55,11 @@ class AuditJob:
         with self._lock:
             return self._state
 
-    def start(self, subject: str = "", key: str = "") -> bool:
-        """Start an audit, of a subject where the command takes one; False where one runs, or the key was used."""
+    def start(self, subject: str = "") -> bool:
+        """Start an audit, of a subject where the command takes one; False where one runs."""
         with self._lock:
-            if self._state.state == "running" or key in self._keys:
+            if self._state.state == "running":
                 return False
-            if key:
-                self._keys.append(key)
             self._state = JobState("running", started_at=self._clock(), subject=subject)
             self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()

@@ -228,9 +228,9 @@ class Audits:
         state = self._jobs.compare.state
         return ComparisonRun(run=_run(state), comparison=None if state.result is None else state.result["comparison"])
 
-    def compare(self, who: Principal, key: str) -> ComparisonRun:
-        """Compare books and chain now, once for the key; where that is under way, it is that."""
-        self._jobs.compare.start(key=f"{who.pseudonym} {key}")
+    def compare(self, who: Principal) -> ComparisonRun:
+        """Compare books and chain now; where that is under way, it is that."""
+        self._jobs.compare.start()
         return self.comparing(who)
 
     def bills(self, who: Principal, before: int | None) -> IssuedBills:
@@ -247,10 +247,10 @@ class Audits:
             state = JobState()
         return BillRun(number=number, run=_run(state), again=None if state.result is None else _again(state.result))
 
-    def compute_bill_again(self, who: Principal, number: int, key: str) -> BillRun:
-        """Compute a bill again, once for the key; NotFoundError, and AuditBusyError while another one is."""
+    def compute_bill_again(self, who: Principal, number: int) -> BillRun:
+        """Compute a bill again; NotFoundError, and AuditBusyError while another one is."""
         self._found.bill(number)
-        started = self._jobs.bill.start(str(number), key=f"{who.pseudonym} {number} {key}")
+        started = self._jobs.bill.start(str(number))
         state = self._jobs.bill.state
         if not started and state.state == "running" and state.subject != str(number):
             raise AuditBusyError
@@ -374,7 +374,7 @@ def blueprint(its: Audits) -> APIBlueprint:
         responses=dict(RUNS),
     )
     def compare(header: dict[str, str]) -> dict[str, Any]:
-        return asdict(its.compare(gate.principal(), header["key"]))
+        return asdict(its.compare(gate.principal()))
 
     @audits.get("/bills")
     @audits.input(PageQuery, location="query", arg_name="query")
@@ -407,6 +407,6 @@ def blueprint(its: Audits) -> APIBlueprint:
         responses={**RUNS, 503: "Another bill is being computed: wait as long as Retry-After says."},
     )
     def compute_bill_again(header: dict[str, str], number: int) -> dict[str, Any]:
-        return asdict(its.compute_bill_again(gate.principal(), number, header["key"]))
+        return asdict(its.compute_bill_again(gate.principal(), number))
 
     return audits

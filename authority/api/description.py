@@ -12,7 +12,7 @@ from typing import Any
 
 from werkzeug.routing import Map
 
-from authority.api import examples
+from authority.api import examples, idempotency
 from authority.api.gate import ANY_SCOPE, SECURE_COOKIE, Rule
 from edge_agent.wire import problems
 
@@ -31,6 +31,14 @@ SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
     },
 }
 SCHEMAS = "#/components/schemas/"
+OURS = "/api/v1/"
+TOO_OFTEN = "Asked too often from this address: wait as long as Retry-After says."
+WRITES = ("post", "put", "patch", "delete")
+KEY_REFUSED: Mapping[str, str] = {
+    "400": "The Idempotency-Key is malformed.",
+    "409": "The request with this Idempotency-Key is still under way.",
+    "422": "The Idempotency-Key was used for another request.",
+}
 _NUMBERED = re.compile(r"(?P<name>\D.*\D)\d+")
 
 
@@ -40,6 +48,7 @@ def complete(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> di
     _problems_have_their_own_type(spec)
     _who_may(spec, routes, rules)
     _null_as_a_type(spec)
+    _keys_of_writes(spec)
     _examples(spec)
     return spec
 
@@ -111,14 +120,42 @@ def _null_as_a_type(part: Any) -> None:
         _null_as_a_type(each)
 
 
+def _keys_of_writes(spec: dict[str, Any]) -> None:
+    """Every write of ours takes an Idempotency-Key, and says what is answered where that is not right."""
+    for path, methods in spec.get("paths", {}).items():
+        for method, operation in methods.items():
+            if not path.startswith(OURS) or method not in WRITES:
+                continue
+            parameters = operation.setdefault("parameters", [])
+            if not any(each.get("name") == idempotency.HEADER for each in parameters):
+                shape = {"type": "string", "minLength": idempotency.SHORTEST, "maxLength": idempotency.LONGEST}
+                parameters.append(
+                    {"in": "header", "name": idempotency.HEADER, "required": False, "schema": shape,
+                     "description": idempotency.SAYS}
+                )  # fmt: skip
+            answers = operation.setdefault("responses", {})
+            content = answers.get("401", {}).get("content", {})
+            for status, words in KEY_REFUSED.items():
+                if status in answers:
+                    answers[status]["description"] += f" {words}"
+                else:
+                    answers[status] = {"description": words, "content": content}
+
+
 def _who_may(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> None:
-    """Each call's security, out of the gate's table; a call of anybody's has none."""
+    """Each call's security, out of the gate's table; a call of anybody's has none, and is limited by address."""
     paths = spec.get("paths", {})
+    answers = [answer for path in paths.values() for each in path.values() for answer in each["responses"].values()]
+    refused = next((each["content"] for each in answers if problems.CONTENT_TYPE in each.get("content", {})), {})
     for route in routes.iter_rules():
         rule = rules.get(route.endpoint)
         for method in route.methods or ():
             operation = paths.get(path_of(route.rule), {}).get(method.lower())
-            if operation is None or rule is None or rule.roles is None:
+            if operation is None or rule is None:
+                continue
+            if rule.roles is None:
+                if route.rule.startswith(OURS):
+                    operation["responses"].setdefault("429", {"description": TOO_OFTEN, "content": refused})
                 continue
             operation["security"] = [{SESSION: []}]
             if rule.scope is not None:

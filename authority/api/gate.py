@@ -7,6 +7,7 @@ changes something comes from the site's own pages, or from a program with a toke
 
 from __future__ import annotations
 
+import ipaddress
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from enum import Enum, auto
 from flask import Flask, Response, current_app, g, redirect, request
 from werkzeug.exceptions import HTTPException
 
+from authority.anteroom import counted_by
+from authority.api import idempotency
 from authority.app import App
 from authority.people import reads, sessions, tokens
 from authority.people.errors import ForeignRequestError, TooOftenError
@@ -29,6 +32,8 @@ CHANGES_AT_ONCE, CHANGE_SECONDS = 120, 2.0
 """What a person may change at once, and how long until one change more."""
 READS_AT_ONCE, READ_SECONDS = 600, 0.2
 """The same of what a token reads."""
+STRANGERS_AT_ONCE, STRANGER_SECONDS = 3_000, 0.01
+"""The same of what is read of the API without a token, behind one address: a lecture hall is behind one."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SECURE_COOKIE, LOOPBACK_COOKIE = "__Host-campus", "campus-here"
 FORM_FIELD, FORM_HEADER = "form_token", "X-Form-Token"
@@ -131,6 +136,16 @@ def set_cookie(app: App, response: Response, secret: str) -> None:
     )
 
 
+def address_of() -> str:
+    """By what address who asks is counted; empty where a proxy on this machine does not say for whom: it counts them
+    itself."""
+    address = request.remote_addr or ""
+    if ipaddress.ip_address(address or "127.0.0.1").is_loopback:
+        said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        return counted_by(said) or said
+    return counted_by(address)
+
+
 def is_api() -> bool:
     """Whether a program asks."""
     return request.path.startswith("/api/")
@@ -140,6 +155,7 @@ def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
     """Put the gate before every view. KeyError for a route without a rule: it is found at the start, not in service."""
 
     changed, read = Bucket(CHANGES_AT_ONCE, CHANGE_SECONDS), Bucket(READS_AT_ONCE, READ_SECONDS)
+    strangers = Bucket(STRANGERS_AT_ONCE, STRANGER_SECONDS)
 
     def count(who: Principal) -> None:
         """TooOftenError for a person who changes too much, for each change is in the log; or for a hasty program."""
@@ -148,6 +164,12 @@ def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
         else:
             wait = 0.0 if who.scopes is None else read.wait(who.session)
         if wait > 0:
+            raise TooOftenError(wait)
+
+    def count_stranger() -> None:
+        """TooOftenError for an address behind which too much is read of the API."""
+        address = address_of() if is_api() else ""
+        if address and (wait := strangers.wait(address)) > 0:
             raise TooOftenError(wait)
 
     @flask.before_request
@@ -160,10 +182,12 @@ def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
                 g.principal = _who(app)  # everybody may see it, and who is known finds its own pages from there
             if request.endpoint is not None and request.method not in SAFE and not from_own_page(app):
                 raise ForeignRequestError
+            count_stranger()
             return None
         g.principal = _who(app)
         outcome = decide(rule, g.principal)
         if outcome is Outcome.SIGN_IN:
+            count_stranger()
             return _sign_in(app)
         if outcome is Outcome.NOT_THERE:
             raise NotFoundError("there is nothing here for you")
@@ -174,6 +198,8 @@ def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
         if request.method not in SAFE and g.principal.scopes is None and not _own_form(app):
             raise ForeignRequestError
         count(g.principal)
+        if is_api() and request.method not in SAFE:
+            return idempotency.first(app, g.principal)
         return None
 
 

@@ -11,7 +11,7 @@ from apiflask import APIBlueprint, EmptySchema, Schema, fields
 from apiflask.validators import Length, OneOf, Range
 from flask import Response
 
-from authority.api import days, espi, gate, green_button, tags
+from authority.api import days, espi, gate, green_button, idempotency, tags
 from authority.api.campus import described
 from authority.api.fills import Fills
 from authority.api.gate import ANY_SCOPE, Rule
@@ -157,10 +157,10 @@ class KeyInput(Schema):
     """What makes a request one of its own."""
 
     key = fields.String(
-        data_key="Idempotency-Key",
+        data_key=idempotency.HEADER,
         required=True,
-        validate=Length(8, 64),
-        metadata={"description": "8 to 64 characters, new ones for each request; sent again, nothing is done twice."},
+        validate=Length(idempotency.SHORTEST, idempotency.LONGEST),
+        metadata={"description": idempotency.SAYS},
     )
 
 

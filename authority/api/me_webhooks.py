@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from apiflask import APIBlueprint, EmptySchema, Schema, fields
+from apiflask import APIBlueprint, EmptySchema, fields
 from apiflask.validators import Length, OneOf
 from flask import Response
 
 from authority.api import gate, tags
 from authority.api.campus import described
 from authority.api.gate import Rule
-from authority.api.me import NOT_YOURS
+from authority.api.me import NOT_YOURS, KeyInput
 from authority.api.me_transfers import OF_THE_MEMBER
 from authority.api.paging import NEXT, PageQuery, cut
 from authority.api.schemas import Body, schema_of
@@ -96,17 +96,6 @@ class HookInput(Body):
     events = fields.List(fields.String(validate=OneOf(EVENTS)), required=True, validate=Length(1, len(EVENTS)))
 
 
-class SentKeyInput(Schema):
-    """What makes a request one of its own."""
-
-    key = fields.String(
-        data_key="Idempotency-Key",
-        required=True,
-        validate=Length(8, 64),
-        metadata={"description": "8 to 64 characters, new ones for each; sent again, it is refused (409)."},
-    )
-
-
 class Webhooks:
     """What pages and resources do with webhooks, over an opened authority and the way out."""
 
@@ -167,7 +156,7 @@ def blueprint(hooks: Webhooks) -> APIBlueprint:
         return asdict(hooks.listed(gate.principal()))
 
     @me.post("")
-    @me.input(SentKeyInput, location="headers", arg_name="header")
+    @me.input(KeyInput, location="headers", arg_name="header")
     @me.input(HookInput, arg_name="given", example=EXAMPLE)
     @me.output(schema_of(NewHook), status_code=201, description="The webhook, with its secret.")
     @me.doc(
@@ -177,12 +166,12 @@ def blueprint(hooks: Webhooks) -> APIBlueprint:
         "`UNIX.BODY` by the secret.",
         responses={
             400: "The address or the events are wrong; nothing is sent to private networks.",
-            409: "This site sends none, or the key was used.",
+            409: "This site sends none.",
             **NOT_YOURS,
         },
     )
     def make(header: dict[str, str], given: dict[str, Any]) -> NewHook:
-        made = hooks.make(gate.principal(), given["url"], given["events"], header["key"])
+        made = hooks.make(gate.principal(), given["url"], given["events"], sent_forms.fresh())
         return NewHook(webhook=made[0], secret=made[1])
 
     @me.delete("/<hook>")

@@ -16,32 +16,41 @@ from authority.client.transport import Service, fresh_key, pages, path
 class CampusClient(Service):
     """A campus as its API has it, with a token that a person made under Account; without one, what is public."""
 
-    def cancel_my_order(self, number: int) -> schemas.GivenOrder:
+    def cancel_my_order(self, number: int, *, key: str | None = None) -> schemas.GivenOrder:
         """Take back an order of the running book, by its number there.
 
         Asked for twice it is done once. It needs a token's scope trading:write.
+
+        key: its Idempotency-Key, 8 to 64 characters; a fresh one otherwise.
         """
         answer: schemas.GivenOrder = self._transport.ask(
-            "DELETE", path("/api/v1/me/orders/{number}", number=number), schemas.GivenOrder
+            "DELETE", path("/api/v1/me/orders/{number}", number=number), schemas.GivenOrder, key=key or fresh_key()
         )
         return answer
 
-    def cancel_my_transfer(self, number: int) -> schemas.GivenTransfer:
+    def cancel_my_transfer(self, number: int, *, key: str | None = None) -> schemas.GivenTransfer:
         """Take back a transfer that is not under way yet.
 
         Asked for twice it is done once. It needs a token's scope money:write.
+
+        key: its Idempotency-Key, 8 to 64 characters; a fresh one otherwise.
         """
         answer: schemas.GivenTransfer = self._transport.ask(
-            "DELETE", path("/api/v1/me/transfers/{number}", number=number), schemas.GivenTransfer
+            "DELETE",
+            path("/api/v1/me/transfers/{number}", number=number),
+            schemas.GivenTransfer,
+            key=key or fresh_key(),
         )
         return answer
 
-    def end_my_standing_order(self) -> None:
+    def end_my_standing_order(self, *, key: str | None = None) -> None:
         """End the standing order.
 
         It needs a token's scope trading:write.
+
+        key: its Idempotency-Key, 8 to 64 characters; a fresh one otherwise.
         """
-        self._transport.ask("DELETE", "/api/v1/me/standing-order", None)
+        self._transport.ask("DELETE", "/api/v1/me/standing-order", None, key=key or fresh_key())
 
     def get_bank_payments(self) -> schemas.BankPayments:
         """Bills that are not settled, and the payments that came last.
@@ -855,34 +864,40 @@ class CampusClient(Service):
         )
         return answer
 
-    def prepare_my_transaction(self, given: schemas.WishInput) -> schemas.Prepared:
+    def prepare_my_transaction(self, given: schemas.WishInput, *, key: str | None = None) -> schemas.Prepared:
         """Prepare a transaction for your own wallet.
 
         It was tried on the chain, and holds for about a minute. Your wallet signs it and pays its fee. It needs a
         token's scope trading:write.
+
+        key: its Idempotency-Key, 8 to 64 characters; a fresh one otherwise.
         """
         answer: schemas.Prepared = self._transport.ask(
-            "POST", "/api/v1/me/transactions/prepare", schemas.Prepared, body=given
+            "POST", "/api/v1/me/transactions/prepare", schemas.Prepared, body=given, key=key or fresh_key()
         )
         return answer
 
-    def preview_my_order(self, given: schemas.OrderInput) -> schemas.OrderPreview:
+    def preview_my_order(self, given: schemas.OrderInput, *, key: str | None = None) -> schemas.OrderPreview:
         """What an order would cost or bring, and lock.
 
         It needs a token's scope money:read.
+
+        key: its Idempotency-Key, 8 to 64 characters; a fresh one otherwise.
         """
         answer: schemas.OrderPreview = self._transport.ask(
-            "POST", "/api/v1/me/orders/preview", schemas.OrderPreview, body=given
+            "POST", "/api/v1/me/orders/preview", schemas.OrderPreview, body=given, key=key or fresh_key()
         )
         return answer
 
-    def preview_my_transfer(self, given: schemas.TransferInput) -> schemas.TransferPreview:
+    def preview_my_transfer(self, given: schemas.TransferInput, *, key: str | None = None) -> schemas.TransferPreview:
         """What a transfer would do, and who is meant.
 
         It needs a token's scope money:read.
+
+        key: its Idempotency-Key, 8 to 64 characters; a fresh one otherwise.
         """
         answer: schemas.TransferPreview = self._transport.ask(
-            "POST", "/api/v1/me/transfers/preview", schemas.TransferPreview, body=given
+            "POST", "/api/v1/me/transfers/preview", schemas.TransferPreview, body=given, key=key or fresh_key()
         )
         return answer
 
@@ -937,20 +952,28 @@ class CampusClient(Service):
         )
         return answer
 
-    def renew_my_code(self) -> schemas.OwnCode:
+    def renew_my_code(self, *, key: str | None = None) -> schemas.OwnCode:
         """A new code; the former one leads nowhere any more.
 
         It needs a token's scope money:write.
+
+        key: its Idempotency-Key, 8 to 64 characters; a fresh one otherwise.
         """
-        answer: schemas.OwnCode = self._transport.ask("POST", "/api/v1/me/code", schemas.OwnCode)
+        answer: schemas.OwnCode = self._transport.ask(
+            "POST", "/api/v1/me/code", schemas.OwnCode, key=key or fresh_key()
+        )
         return answer
 
-    def set_my_standing_order(self, given: schemas.StandingInput) -> schemas.Standing:
+    def set_my_standing_order(self, given: schemas.StandingInput, *, key: str | None = None) -> schemas.Standing:
         """Set the standing order.
 
         The same order set twice is set once. It needs a token's scope trading:write.
+
+        key: its Idempotency-Key, 8 to 64 characters; a fresh one otherwise.
         """
-        answer: schemas.Standing = self._transport.ask("PUT", "/api/v1/me/standing-order", schemas.Standing, body=given)
+        answer: schemas.Standing = self._transport.ask(
+            "PUT", "/api/v1/me/standing-order", schemas.Standing, body=given, key=key or fresh_key()
+        )
         return answer
 
     def start_bill_again(self, number: int, *, key: str | None = None) -> schemas.BillRun:
@@ -978,13 +1001,15 @@ class CampusClient(Service):
         )
         return answer
 
-    def submit_my_transaction(self, given: schemas.SignedInput) -> schemas.Submitted:
+    def submit_my_transaction(self, given: schemas.SignedInput, *, key: str | None = None) -> schemas.Submitted:
         """Send on a transaction that your wallet signed.
 
         Only what was prepared, byte for byte. The same body again says what became of it, and does nothing twice. It
         needs a token's scope trading:write.
+
+        key: its Idempotency-Key, 8 to 64 characters; a fresh one otherwise.
         """
         answer: schemas.Submitted = self._transport.ask(
-            "POST", "/api/v1/me/transactions/submit", schemas.Submitted, body=given
+            "POST", "/api/v1/me/transactions/submit", schemas.Submitted, body=given, key=key or fresh_key()
         )
         return answer

@@ -79,6 +79,30 @@ class TooOftenError(PeopleError):
         super().__init__(f"you ask too often; try again in {self.seconds} s")
 
 
+class KeyMalformedError(PeopleError):
+    """An Idempotency-Key that is too short, too long, or has what is not printed."""
+
+    code = "malformed"
+
+
+class KeyReusedError(PeopleError):
+    """An Idempotency-Key that was used for another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request: use a new one for each")
+
+
+class KeyInFlightError(PeopleError):
+    """The first request with this Idempotency-Key is still under way."""
+
+    code = "idempotency_key_in_flight"
+
+    def __init__(self) -> None:
+        super().__init__("the request with this Idempotency-Key is still under way: ask again in a moment")
+
+
 class PasswordWeakError(PeopleError):
     """A password that is too short, too long, or easily guessed."""
 

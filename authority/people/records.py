@@ -19,6 +19,7 @@ from authority.store.people import User, user_named
 from authority.store.persons import (
     Invitation,
     InvitationMail,
+    KeptAnswer,
     LeaveRequest,
     LoggedRead,
     NoticeChoice,
@@ -47,6 +48,7 @@ _OWNED = (
     PasskeyChallenge,
     PersonSession,
     ProgramToken,
+    KeptAnswer,
     OidcLink,
     ProofLink,
     BillMail,

@@ -144,6 +144,24 @@ class ProgramToken(Base):
     ended_at: Mapped[Seconds | None]
 
 
+class KeptAnswer(Base):
+    """What the API answered to a write with an Idempotency-Key (authority.api.idempotency), or that it is under way.
+
+    key_hash is of whose key it is and of the key, request_hash of what was asked for. status is None while it is under
+    way; the body is sealed under a key of the home's. It goes with the person, and after two days.
+    """
+
+    __tablename__ = "kept_answers"
+
+    key_hash: Mapped[Hash] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    request_hash: Mapped[Hash]
+    at: Mapped[Seconds] = mapped_column(index=True)
+    status: Mapped[int | None]
+    content_type: Mapped[str | None] = mapped_column(String(64))
+    sealed: Mapped[bytes | None]
+
+
 class ProofLink(Base):
     """A link by which anybody checks a member's signed readings between two boundaries (Unix seconds), and no others.
 

@@ -45,6 +45,8 @@ from authority.people.errors import (
     ForeignRequestError,
     FormSentError,
     InvitationInvalidError,
+    KeyInFlightError,
+    KeyReusedError,
     LeaveRefusedError,
     OidcAwayError,
     OidcRefusedError,
@@ -93,6 +95,8 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (AppointmentRefusedError, 409),
     (DelegateRefusedError, 409),
     (FormSentError, 409),
+    (KeyInFlightError, 409),
+    (KeyReusedError, 422),
     (OidcRefusedError, 403),
     (PasswordWrongError, 403),
     (ForeignRequestError, 403),
@@ -131,6 +135,7 @@ RETRY_SECONDS = {
     ExportBusyError: EXPORT_RETRY_SECONDS,
     ExportFailedError: EXPORT_RETRY_SECONDS,
     BillsInMakingError: 2,
+    KeyInFlightError: 1,
 }
 """After how long one may try again what was not possible just now."""
 TITLES: dict[int, str] = {

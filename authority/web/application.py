@@ -27,6 +27,7 @@ from authority.api import (
     epochs,
     gate,
     held,
+    idempotency,
     log_reading,
     me,
     me_certificates,
@@ -288,6 +289,7 @@ def create_app(
         return response
 
     if people is not None:
+        idempotency.install(app, people.app)
         gate.check_rules(app, {name: rule for name, rule in access.RULES.items() if name in app.view_functions})
     return app
 

@@ -19,7 +19,6 @@ from authority.people.roles import OF_A_MEMBER
 from authority.web import answers
 from authority.web.answers import page
 from authority.web.codes import qr
-from authority.web.people_pages import address_of
 
 RULES: Mapping[str, Rule] = {
     "my_certificates.listed": Rule(OF_A_MEMBER),
@@ -80,7 +79,7 @@ def public_blueprint(members: Members, certificates: MemberCertificates) -> Blue
 
     def count() -> None:
         """Each try counts, so that nobody guesses codes."""
-        if address := address_of():
+        if address := gate.address_of():
             tries.take(address)
 
     @public.after_request

@@ -47,7 +47,7 @@ def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -
         return people_pages.here(app).origin + url_for("oidc.returned")
 
     def take() -> None:
-        address = people_pages.address_of()
+        address = gate.address_of()
         if address:
             tries.take(address)
 
@@ -96,7 +96,7 @@ def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -
                 person_id = oidc_sign_in.enter(session, subject, app.clock())
         except (OidcAwayError, OidcRefusedError) as error:
             return keep(people_pages.login_page(app, str(error), status_of(error), next_=where), "")
-        tries.succeeded(people_pages.address_of(), 2)  # leaving for the provider was one too
+        tries.succeeded(gate.address_of(), 2)  # leaving for the provider was one too
         return keep(people_pages.begin(app, person_id, VIA_OIDC, where), "")
 
     def vouched(began: Returned, back: str) -> Subject:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import threading
 from collections.abc import Mapping
@@ -10,7 +9,6 @@ from typing import Any
 
 from flask import Blueprint, Response, g, render_template, request, url_for
 
-from authority.anteroom import counted_by
 from authority.api import gate
 from authority.api.gate import PUBLIC, Rule
 from authority.app import App
@@ -114,13 +112,13 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
 
     def take() -> None:
         """Count a try of the address that asks."""
-        address = address_of()
+        address = gate.address_of()
         if address:
             tries.take(address)
 
     def succeeded(counted: int = 1) -> None:
         """Have what the address tried count as no failure."""
-        tries.succeeded(address_of(), counted)
+        tries.succeeded(gate.address_of(), counted)
 
     @people.get("/login")
     def login() -> Response:
@@ -370,16 +368,6 @@ def _answer() -> tuple[str, dict[str, Any], str]:
         raise PasskeyRefusedError
     where = given.get("next")
     return str(given.get("ticket", "")), given["answer"], where if isinstance(where, str) else ""
-
-
-def address_of() -> str:
-    """By what address who asks is counted; empty where a proxy on this machine does not say for whom: it counts them
-    itself."""
-    address = request.remote_addr or ""
-    if ipaddress.ip_address(address or "127.0.0.1").is_loopback:
-        said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-        return counted_by(said) or said
-    return counted_by(address)
 
 
 def _browser() -> str:

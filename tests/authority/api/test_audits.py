@@ -83,7 +83,9 @@ def test_books_are_compared_and_a_bill_is_computed_again_for_a_program(
     assert again["again"]["issued_due_micro_credits"] == bills[0]["due_micro_credits"]
     assert {each["kind"] for each in again["again"]["figures"]} == {"withdrawn", "remainder"}
     assert all(each["same"] for each in again["again"]["figures"])
-    assert auditor("/bills/2/again", "POST", "bill 2, first").json == again, "the key was used: it is not done twice"
+    repeated = auditor("/bills/2/again", "POST", "bill 2, first")
+    assert (repeated.json, repeated.headers["Idempotency-Replayed"]) == (started.json, "true"), "not done twice"
+    assert auditor("/bills/2/again").json == again
 
     with ended.app.store.write() as session:
         bill = session.get_one(IssuedBill, 1)
@@ -96,7 +98,8 @@ def test_books_are_compared_and_a_bill_is_computed_again_for_a_program(
     assert auditor("/comparisons", "POST", "once tonight").status_code == 202
     done = auditor.ended("/comparisons/run")
     assert done["run"]["state"] == "done", done
-    assert auditor("/comparisons", "POST", "once tonight").json == done
+    assert auditor("/comparisons", "POST", "once tonight").status_code == 202
+    assert auditor("/comparisons/run").json == done, "not done twice"
     found = auditor(f"/comparisons/{done['comparison']}").json
     assert found["differences"] == len(found["found"]) > 0
     assert "bill 1" in {each["where"] for each in found["found"]}

@@ -218,7 +218,7 @@ def test_an_order_is_given_once_for_its_key(tmp_path: Path) -> None:
         locked = client.preview_my_order(order).locks_micro_credits
         given = client.place_my_order(order, key="order of the client")
         assert given == client.place_my_order(order, key="order of the client")
-        with pytest.raises(ProblemError, match=r"\[idempotency_key_used\]"):
+        with pytest.raises(ProblemError, match=r"\[idempotency_key_reused\]"):
             client.place_my_order(
                 schemas.OrderInput(side="bid", price_micro_credits_per_kwh=130_000, quantity_wh=501),
                 key="order of the client",

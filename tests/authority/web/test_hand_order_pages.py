@@ -87,7 +87,7 @@ def test_a_program_does_the_same(site: KwhSite) -> None:
     assert (first.status_code, first.json["state"]) == (202, "waiting")
     assert client.post("/api/v1/me/orders", json=order, headers=keyed).json == first.json
     other = client.post("/api/v1/me/orders", json={**order, "quantity_wh": 600}, headers=keyed)
-    assert (other.status_code, other.json["code"]) == (409, "idempotency_key_used")
+    assert (other.status_code, other.json["code"]) == (422, "idempotency_key_reused")
     worker.settle_down()
     assert [each["state"] for each in client.get("/api/v1/me/orders/by-hand").json["orders"]] == ["placed"]
     mine = [

@@ -138,13 +138,13 @@ def test_a_program_needs_the_scope_and_a_delegate_gives_nothing(site: KwhSite) -
     first = send("money:write")
     assert (first.status_code, first.json["state"], first.json["other"]) == (202, "waiting", "•••")
     assert send("money:write").json == first.json
-    assert send("money:write", amount=3).json["code"] == "transfer_key_used"
+    assert send("money:write", amount=3).json["code"] == "idempotency_key_reused"
     large = send("money:write", key="program-2", amount=20_000_000)
     assert (large.status_code, large.json["code"]) == (403, "sign_in_again")
     assert send("money:write", key="program-3", amount=0).status_code == 400
     assert [each["id"] for each in send("money:read", "GET").json["transfers"]] == [first.json["id"]]
     assert send("money:read", "GET", "?cursor=1").json["transfers"] == []
-    assert send("money:write", "DELETE", f"/{first.json['id']}").json["state"] == "taken_back"
+    assert send("money:write", "DELETE", f"/{first.json['id']}", "program-4").json["state"] == "taken_back"
     _, delegate, form = sign_in(app, site.flask, DELEGATE)
     seen = delegate.get("/me/wallet")
     assert "Only the member itself moves tokens" in seen.text
