@@ -146,7 +146,9 @@ def _who_may(spec: dict[str, Any], routes: Map, rules: Mapping[str, Rule]) -> No
     """Each call's security, out of the gate's table; a call of anybody's has none, and is limited by address."""
     paths = spec.get("paths", {})
     answers = [answer for path in paths.values() for each in path.values() for answer in each["responses"].values()]
-    refused = next((each["content"] for each in answers if problems.CONTENT_TYPE in each.get("content", {})), {})
+    refused: dict[str, Any] = next(
+        (each["content"] for each in answers if problems.CONTENT_TYPE in each.get("content", {})), {}
+    )
     for route in routes.iter_rules():
         rule = rules.get(route.endpoint)
         for method in route.methods or ():

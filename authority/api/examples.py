@@ -117,6 +117,14 @@ OF_CALLS: Mapping[str, Any] = {
     "list_openadr_events": [_OPENADR_EVENT],
     "get_openadr_event": _OPENADR_EVENT,
     "get_my_bill": {"number": 17, "period": 3, "member": WALLET, "due": 6_360_000, "lines": []},
+    "get_my_bill_so_far": {
+        "number": 0,
+        "period": 4,
+        "member": WALLET,
+        "due": 2_120_000,
+        "lines": [],
+        "settled_until": NOW,
+    },
 }
 """Of the calls whose answers are of another standard, or documents of their own; by operationId."""
 

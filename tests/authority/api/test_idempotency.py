@@ -8,7 +8,7 @@ import pytest
 from people_site import PeopleSite, build
 from sqlalchemy import select
 
-from authority.api import idempotency
+from authority.api import gate, idempotency
 from authority.api.gate import SAFE
 from authority.app import App
 from authority.people import records
@@ -28,7 +28,8 @@ def store_url() -> str:
 
 
 @pytest.fixture
-def site(app: App) -> PeopleSite:
+def site(app: App, monkeypatch: pytest.MonkeyPatch) -> PeopleSite:
+    monkeypatch.setattr(gate, "CHANGES_AT_ONCE", 10_000)  # every write is sent three times, at once
     return build(app)
 
 
