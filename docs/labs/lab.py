@@ -21,9 +21,10 @@ from types import TracebackType
 from typing import NoReturn
 
 LABS = Path(__file__).resolve().parent
-ROOT = LABS.parents[1]
-WORLDS = ("tests/support", "tests/programs", "tests/programs/trading")
-"""Where the project's tests keep their meters, campus and market: the labs work on the same ones."""
+WORLDS = LABS / "worlds"
+"""Meters, campus and market that the labs work on; the project's tests work on the same ones."""
+PACKAGES = ("authority", "edge_agent", "solders", "serial")
+"""What a lab cannot do without."""
 
 CLOSING = contextlib.ExitStack()
 """What a lab started, and what ends with it."""
@@ -38,11 +39,16 @@ class OpenExerciseError(Exception):
 
 
 def begin(number: int) -> None:
-    """Make the project's own worlds importable, tell what is open in one line, and say where the environment lacks."""
+    """Make the labs' worlds importable, tell what is open in one line, and say where the environment lacks."""
     sys.excepthook = _tell
-    sys.path[:0] = [str(ROOT / folder) for folder in WORLDS if str(ROOT / folder) not in sys.path]
-    if importlib.util.find_spec("authority") is None or importlib.util.find_spec("solders") is None:
-        sys.exit("The project's environment is missing: `make demo EPOCHS=1` makes it, then run .venv/bin/python ...")
+    if str(WORLDS) not in sys.path:
+        sys.path.insert(0, str(WORLDS))
+    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
+        sys.exit(
+            f"The project's environment is missing ({', '.join(missing)}). In the project's directory `make demo "
+            "EPOCHS=1` makes it, then run .venv/bin/python docs/labs/...; elsewhere install campus-energy-authority, "
+            "as the labs' README says, and run the Python that has it."
+        )
     print(f"Lab {number}")
 
 

@@ -6,7 +6,7 @@
 #
 # **At the end you know** what an instruction is made of, how a program knows who signs, why each check has a refusal of its own, and what an IDL saves you from.
 #
-# **You need** this project's environment (`.venv`), and the programs' toolchain: `programs/toolchain/setup.sh`, once, as root.
+# **You need** this project's directory with its environment (`.venv`), and the programs' toolchain: `programs/toolchain/setup.sh`, once, as root.
 # It installs Debian's Rust compiler with its LLVM; the builds take another 400 MB in `build/lab5`.
 # The first build takes some minutes, each later one some seconds.
 # You do not need to know Rust well; you change a file that is there.
@@ -93,7 +93,7 @@ lab.right(2)
 # Here is the one that names another operator; yours will look much like it.
 
 # %%
-print((own_program.PROGRAMS / "governance/src/instructions/set_operator.rs").read_text())
+print(own_program.source("governance/src/instructions/set_operator.rs"))
 
 # %% [markdown]
 # `Signatory<Authority>` is an account that has to sign; `Checked<Config>` is the Config, read only, of which the right address and the owner are checked before your code runs.
@@ -112,7 +112,7 @@ print((own_program.PROGRAMS / "governance/src/instructions/set_operator.rs").rea
 # %%
 def changed(name: str, before: str, after: str) -> str:
     """A source file with a piece put in."""
-    text = (own_program.PROGRAMS / name).read_text()
+    text = own_program.source(name)
     assert text.count(before) == 1, f"{name} has changed since this lab was written"
     return text.replace(before, after)
 

@@ -257,16 +257,11 @@ assert mine.gini <= 0.76, f"the Gini is {mine.gini:.3f}, at most 0.76 is promise
 assert 0 <= FEE_BPS <= 1_000, "the fee is at most 1000 basis points"
 lab.right(6)
 print("Lab 8 is done: your tariff keeps its promises, for these two days.")
+print(f"\nmine.toml:\n\n[parameters]\nwheeling = {WHEELING}\nfee_bps = {FEE_BPS}")
 
 # %% [markdown]
 # **Go on:** try it with the real programs, signed readings, an audit, and members who keep a standing order.
-# Write your prices into a file `mine.toml`:
-#
-#     [parameters]
-#     wheeling = 40000
-#     fee_bps = 800
-#
-# and run `.venv/bin/authority simulate --days 1 --buildings 4 --scenario mine.toml --compare --out mine`.
+# The lab has printed your prices as such a program takes them: put the three lines from `[parameters]` on into a file `mine.toml`, and run `.venv/bin/authority simulate --days 1 --buildings 4 --scenario mine.toml --compare --out mine`.
 # `docs/SIMULATION.md` says what the report's figures mean.
 # Which of your promises does it break, and why?
 # Which would break in December?

@@ -1,7 +1,7 @@
 """Building a changed copy of the Solana programs, for the lab that writes an instruction.
 
-The copy lies in build/lab5 of the project, so that a second build takes seconds. A file keeps its time where it did not
-change, for Cargo goes by that.
+The sources are those of the project's directory, and the copy lies in its build/lab5, so that a second build takes
+seconds. A file keeps its time where it did not change, for Cargo goes by that.
 """
 
 from __future__ import annotations
@@ -14,9 +14,22 @@ from pathlib import Path
 
 import lab
 
-PROGRAMS = lab.ROOT / "programs"
-WORK = lab.ROOT / "build" / "lab5"
+PROJECT = Path(os.environ.get("CAMPUS_PROJECT") or lab.LABS.parents[1])
+"""The project's directory, with the programs' sources: what the labs lie in, or what the environment names."""
+PROGRAMS = PROJECT / "programs"
+WORK = PROJECT / "build" / "lab5"
 NOT_COPIED = {"target", "artifacts"}
+
+
+def source(name: str) -> str:
+    """A source file of the programs. AssertionError with what to do where they are not there."""
+    path = PROGRAMS / name
+    if not path.is_file():
+        raise AssertionError(
+            f"the programs' sources are not in {PROJECT}: from here on this lab needs the project's directory, not the "
+            "labs alone. Name it: CAMPUS_PROJECT=/home/me/campus python lab5_write_an_instruction.py"
+        )
+    return path.read_text(encoding="utf-8")
 
 
 def missing_toolchain() -> str:

@@ -18,6 +18,7 @@ sys.path[:0] = [
     str(TESTS / "support"),
     str(TESTS / "programs"),
     str(TESTS / "programs" / "trading"),
+    str(TESTS.parent / "docs" / "labs" / "worlds"),
 ]
 
 import campus as campus_module  # noqa: E402

@@ -30,6 +30,7 @@ sys.path[:0] = [
     str(TESTS / "benchmarks"),
     str(TESTS / "programs"),
     str(TESTS / "programs" / "trading"),
+    str(TESTS.parent / "docs" / "labs" / "worlds"),
 ]
 
 import agave_units  # noqa: E402

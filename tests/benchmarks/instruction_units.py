@@ -20,7 +20,12 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
 RECORDED = Path(__file__).with_name("instruction_units.json")
-sys.path[:0] = [str(TESTS.parent), str(TESTS / "support"), str(TESTS / "programs")]
+sys.path[:0] = [
+    str(TESTS.parent),
+    str(TESTS / "support"),
+    str(TESTS / "programs"),
+    str(TESTS.parent / "docs" / "labs" / "worlds"),
+]
 
 from agave_validator import AgaveUnavailableError, start_agave_validator  # noqa: E402
 from campus import key  # noqa: E402

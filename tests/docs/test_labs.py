@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import types
@@ -15,6 +17,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LABS = ROOT / "docs" / "labs"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+FROM_ELSEWHERE = """
+import sys
+from pathlib import Path
+ours = [Path(each.__file__).resolve() for each in sys.modules.values() if getattr(each, "__file__", None)]
+assert not [each for each in ours if each.is_relative_to("{root}/tests") or each.is_relative_to("{root}/docs")]
+assert [each for each in ours if each.is_relative_to(Path(__file__).resolve().parent)]
+"""
+"""At a lab's end: nothing but the package came out of the project's directory."""
 
 
 sys.path.insert(0, str(LABS))  # as Python does for a lab that it runs
@@ -84,13 +94,30 @@ def test_exercises_are_numbered_and_each_has_one_solution_and_a_mistake(path: Pa
     assert list(lab.answers(text_of(SOLUTIONS[path]), "mistake")) == numbers
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.name[3] in "14"], ids=lambda path: path.stem)
-def test_a_lab_runs_as_a_script_with_its_solutions(path: Path, tmp_path: Path) -> None:
-    """The two that README names; the others run cell by cell below."""
-    script = tmp_path / path.name
-    script.write_text(lab.solved(path))
-    environment = {**ENVIRONMENT, "PYTHONPATH": f"{ROOT}{os.pathsep}{LABS}"}
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=False)
+def handed_out(into: Path, path: Path, solved: str) -> Path:
+    """The labs without their solutions, as teachers hand them out, with one of them worked on."""
+    labs = into / "labs"
+    shutil.copytree(LABS, labs, ignore=shutil.ignore_patterns("solutions", "TEACHERS.md", "__pycache__"))
+    (labs / path.name).write_text(solved + FROM_ELSEWHERE.format(root=ROOT))
+    return labs / path.name
+
+
+def run_alone(script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A lab far from the project, with no more of it than the installed package."""
+    return subprocess.run(
+        [sys.executable, script.name],
+        cwd=script.parent,
+        capture_output=True,
+        text=True,
+        env={**ENVIRONMENT, **environment},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name[3] in "1467"], ids=lambda path: path.stem)
+def test_a_lab_stands_alone_and_runs_as_a_script_with_its_solutions(path: Path, tmp_path: Path) -> None:
+    """One of each world that labs have: the emulator, the market, the programs, the small campus. All run below."""
+    done = run_alone(handed_out(tmp_path, path, lab.solved(path)))
     assert (done.returncode, done.stderr) == (0, "")
     for number in exercises(path):
         assert f"Exercise {number}: right." in done.stdout
@@ -135,6 +162,20 @@ def test_an_open_exercise_stops_the_lab_and_a_usual_mistake_is_found(
     assert f"Lab {path.name[3]} is done" in told + capsys.readouterr().out
 
 
+def test_the_lab_that_builds_a_program_stands_alone_up_to_the_programs_sources(tmp_path: Path) -> None:
+    (path,) = (each for each in FILES if each.name[3] == "5")
+    script = handed_out(tmp_path, path, lab.answer_in(text_of(path), solutions(path)))
+    done = run_alone(script)
+    assert done.returncode == 1
+    assert "Exercise 2: right." in done.stdout
+    assert f"the programs' sources are not in {tmp_path.parent}: from here on" in done.stderr
+    assert "CAMPUS_PROJECT=/home/me/campus" in done.stderr
+    assert "Traceback" not in done.stderr
+    first_two = {number: body for number, body in solutions(path).items() if number < 3}
+    script.write_text(lab.answer_in(text_of(path), first_two))
+    assert "Exercise 3 is open: " in run_alone(script, CAMPUS_PROJECT=str(ROOT)).stderr
+
+
 def test_a_student_sees_where_to_go_on_and_no_stack() -> None:
     path = FILES[0]
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, env=ENVIRONMENT, check=False)
@@ -144,11 +185,24 @@ def test_a_student_sees_where_to_go_on_and_no_stack() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_handed_out_gives_no_answer_away(tmp_path: Path) -> None:
+    """The last exercise of lab 8 is two numbers: neither stands in what students get."""
+    (path,) = (each for each in FILES if each.name[3] == "8")
+    labs = handed_out(tmp_path, path, text_of(path)).parent
+    answer = dict(line.split(" = ") for line in solutions(path)[6].split("\n") if " = " in line)
+    assert answer.keys() == {"WHEELING", "FEE_BPS"}
+    given = "".join(each.read_text().replace("_", "") for each in labs.rglob("*") if each.suffix in (".py", ".md"))
+    for name, number in answer.items():
+        assert not re.search(rf"{name}\s*=\s*{number.replace('_', '')}\b", given, re.IGNORECASE)
+    assert not re.search(r"wheeling\W+40000\b", given)
+
+
 def test_without_the_environment_a_lab_says_how_to_make_it() -> None:
     command = [sys.executable, "-E", "-S", FILES[0]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "make demo EPOCHS=1" in done.stderr
+    assert "install campus-energy-authority" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -44,6 +44,7 @@ COPIED = (
     "edge_agent",
     "tests/support",
     "tests/programs",
+    "docs/labs/worlds",
     "tests/conftest.py",
     "pyproject.toml",
 )

@@ -1,4 +1,4 @@
-"""Emulated meters as processes of their own, each on a real pty, for the tests of everything above the protocol."""
+"""Emulated meters as processes of their own, each on a real pty, for labs and tests of all above the protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import edge_agent
+
+ROOT = Path(edge_agent.__file__).resolve().parents[1]
+"""Where the package is that this process has: the emulators have the same."""
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
