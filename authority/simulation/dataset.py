@@ -228,7 +228,7 @@ def command_of(request: dict[str, Any]) -> str:
     """The line that makes the simulation again."""
     words = [f"--{name} {request[name]}" for name in ("days", "buildings", "members", "seed")]
     scenario = f" --scenario {SCENARIO_NAME}" if request["scenario"] else ""
-    return f"authority simulate {' '.join(words)} --start {_span(request)[0]}{scenario} --out month"
+    return f"authority simulate {' '.join(words)} --start {_span(request)[0]}{scenario} --out simulation"
 
 
 def _package(about: About, request: dict[str, Any], resources: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -347,7 +347,7 @@ def _readme(about: About, request: dict[str, Any], report: dict[str, Any]) -> st
             "## How it was made, and how to make it again",
             "",
             f"    {command_of(request)}",
-            f"    authority dataset month --into {about.name} --about {ABOUT_NAME}"
+            f"    authority dataset simulation --into {about.name} --about {ABOUT_NAME}"
             + (f" --scenario {SCENARIO_NAME}" if request["scenario"] else ""),
             "",
             "by the `authority` command of campus energy trading, whose docs/SIMULATION.md tells the models and their "

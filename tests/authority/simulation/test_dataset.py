@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import behind_a_peer
@@ -15,11 +17,13 @@ from authority.simulation import dataset
 from authority.simulation.dataset import SUMS_NAME, About, differing
 from authority.simulation.errors import DatasetUnfitError
 from edge_agent.wire.command import PROBLEMS
+from edge_agent.wire.files import sha256_of
 
 DOCS = Path(__file__).parents[3] / "docs/dataset"
 SAMPLE = DOCS / "sample"
 WORDS = ["--scenario", str(DOCS / "campus-month.toml")]
-ABOUT = ["--about", str(DOCS / "about.toml")]
+ABOUT = ["--about", str(DOCS / "about-day.toml")]
+OF_THE_MONTH = ["--about", str(DOCS / "about.toml")]
 
 PEERS = """
 import json, sys
@@ -64,10 +68,51 @@ def test_the_recipe_gives_the_samples_bytes(tmp_path: Path, capsys: pytest.Captu
     kept = {str(file.relative_to(SAMPLE)): file.read_bytes() for file in SAMPLE.rglob("*") if file.is_file()}
     assert made.keys() == kept.keys()
     assert [name for name in made if made[name] != kept[name]] == []
-    # Written again, it is the same again; the month's words are the sample's.
+    # Written again, it is the same again.
     assert main(["dataset", str(day), *WORDS, *ABOUT, "--into", str(into), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["files"]) == len(kept)
     assert differing(into, SAMPLE / SUMS_NAME) == []
+
+
+def sums_of(path: Path) -> dict[str, str]:
+    """The checksums of a SHA256SUMS, by file."""
+    return {name: digest for digest, name in (line.split("  ") for line in path.read_text().splitlines())}
+
+
+def test_the_sample_calls_itself_a_day_and_else_says_what_the_month_says() -> None:
+    day, month = About.load(DOCS / "about-day.toml"), About.load(DOCS / "about.toml")
+    told = {"name", "title", "description", "text"}
+    assert {each.name for each in fields(About) if getattr(day, each.name) != getattr(month, each.name)} == told
+    for name in ("README.md", "CITATION.cff", "datacite.json", "datapackage.json"):
+        text = (SAMPLE / name).read_text()
+        assert day.title in text
+        assert month.title not in text
+        assert "over June" not in text
+
+
+def test_the_months_checksums_are_of_the_files_that_the_recipe_writes() -> None:
+    """Those that need no month: the scenario, the words, the licence. The others are of the same names."""
+    month, day = sums_of(DOCS / SUMS_NAME), sums_of(SAMPLE / SUMS_NAME)
+    assert month.keys() == day.keys()
+    for name, file in (
+        ("scenario.toml", DOCS / "campus-month.toml"),
+        ("about.toml", DOCS / "about.toml"),
+        ("LICENSE.txt", SAMPLE / "LICENSE.txt"),
+    ):
+        assert month[name] == sha256_of(file), f"renew docs/dataset/SHA256SUMS: {file} is another one"
+    assert [name for name in month if month[name] == day[name]] == ["LICENSE.txt", "scenario.toml"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7_200)
+@pytest.mark.skipif(os.environ.get("DATASET") != "month", reason="simulates the month, seven minutes: DATASET=month")
+def test_the_recipe_gives_the_months_checksums(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole data set. Where a change of models or market means other bytes, renew the checksums with this."""
+    out, into = tmp_path / "out", tmp_path / "campus-month"
+    assert main(["simulate", "--days", "30", "--buildings", "20", *WORDS, "--out", str(out), "--quiet"]) == 0
+    assert main(["dataset", str(out), *WORDS, *OF_THE_MONTH, "--into", str(into)]) == 0
+    capsys.readouterr()
+    assert sums_of(into / SUMS_NAME) == sums_of(DOCS / SUMS_NAME)
 
 
 def test_the_sample_is_what_its_checksums_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,10 +158,10 @@ def test_checksums_that_are_none_are_refused(name: str, tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ('name = "simulated-campus-month"', 'name = "Simulated Month"', "name: 'Simulated Month' should be of small"),
-        ('date = "2026-11-29"', 'date = "today"', "date: 'today' should be a day"),
+        ('date = "2026-12-01"', 'date = "today"', "date: 'today' should be a day"),
         ("[[creators]]", "[[authors]]", "creators: missing"),
         ("keywords", "tags", "tags: not a key"),
-        ('version = "1.0.0"', "", "version: missing"),
+        ('version = "1.1.0"', "", "version: missing"),
         ("limitations = [", "limitations = []\nothers = [", "others: not a key"),
     ],
 )
