@@ -202,13 +202,13 @@ def _several(arguments: argparse.Namespace, files: Sequence[Path], own: Sequence
         raise ScenarioInvalidError("two scenarios have the same file name: their runs would get the same directories")
     seeds = arguments.seeds or [arguments.seed]
     requests = {name: [_request(arguments, scenario, seed) for seed in seeds] for name, scenario in scenarios.items()}
-    progress = Progress(sys.stderr, 1, quiet=arguments.quiet)
+    progress = Progress(sys.stderr, DAY_SECONDS, quiet=arguments.quiet, lines=False)
     compare = arguments.compare or bool(own)
     found = runs.runs_of(arguments.out, requests, compare=compare, own=own, as_parquet=arguments.parquet)
     if arguments.dask is not None:
         documents = cluster.live_all(found, arguments.dask, progress.say)
     else:
-        documents = runs.live_all(found, arguments.jobs or len(os.sched_getaffinity(0)), progress.say)
+        documents = runs.live_all(found, arguments.jobs or len(os.sched_getaffinity(0)), progress, progress.say)
     written = runs.write(arguments.out, found, documents)
     together = _together([run.out for run in found], arguments.out)
     if arguments.json:

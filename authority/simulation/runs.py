@@ -21,6 +21,7 @@ from authority.measures.tables import MICRO, PRICE, WH, Column, Table
 from authority.simulation import plots, report
 from authority.simulation.errors import OutForeignError
 from authority.simulation.own_code import OwnFunction
+from authority.simulation.progress import REDRAW_SECONDS
 from authority.simulation.simulation import Out, Request, Simulation
 from edge_agent.wire.files import write_atomically
 
@@ -131,11 +132,11 @@ def runs_of(
     return found
 
 
-def live(run: Run) -> dict[str, Any]:
-    """One run, and its report."""
+def live(run: Run, progress: Callable[[int, int], None] = lambda *_: None) -> dict[str, Any]:
+    """One run, and its report. progress is told of intervals done, of how many."""
     run.out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with Out(run.out, run.request) as out:
-        simulation = Simulation(run.request, out, lambda *_: None)
+        simulation = Simulation(run.request, out, progress)
         simulation.run()
         return report.make(
             out.path,
@@ -147,22 +148,56 @@ def live(run: Run) -> dict[str, Any]:
         )
 
 
-def live_all(runs: Sequence[Run], jobs: int, tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    """All runs, so many at a time in processes of their own; their reports in order. The first error ends them all."""
+def live_all(
+    runs: Sequence[Run], jobs: int, progress: Callable[[int, int], None], tell: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """All runs, so many at a time in processes of their own; their reports in order. The first error ends them all.
+
+    progress is told of seconds that were lived through in all runs, of how many.
+    """
     documents: list[dict[str, Any]] = []
     context = multiprocessing.get_context("spawn")
-    with context.Pool(min(jobs, len(runs)), _begin) as pool:  # its end ends the processes, whatever happened
-        for number, (run, document) in enumerate(zip(runs, pool.imap(live, runs), strict=True), 1):
-            documents.append(document)
-            gain = report.credits_(document["measures"]["money"]["gain"])
+    lived = context.Array("q", len(runs))
+    of = sum(_whole(run) for run in runs)
+    with context.Pool(min(jobs, len(runs)), _begin, (lived,)) as pool:  # its end ends the processes, whatever happened
+        waiting = [pool.apply_async(_live, (number, run)) for number, run in enumerate(runs)]
+        for number, (run, result) in enumerate(zip(runs, waiting, strict=True), 1):
+            while not result.ready():
+                result.wait(REDRAW_SECONDS)
+                progress(sum(lived[:]), of)
+                for failed in (each for each in waiting if each.ready() and not each.successful()):
+                    failed.get()
+            documents.append(result.get())
+            progress(sum(lived[:]), of)
+            gain = report.credits_(documents[-1]["measures"]["money"]["gain"])
             tell(f"{number} of {len(runs)}: {run.name}: gain {gain} credits")
     return documents
 
 
-def _begin() -> None:
+_LIVED: list[Any] = []
+"""In a process of `live_all`: where it notes the seconds that each run has lived through."""
+
+
+def _begin(lived: Any) -> None:
     """Ctrl-C on the terminal is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _LIVED.append(lived)
     heap.settle()
+
+
+def _live(number: int, run: Run) -> dict[str, Any]:
+    (lived,) = _LIVED
+
+    def progress(done: int, _: int) -> None:
+        lived[number] = done * run.request.scenario.epoch_seconds
+
+    document = live(run, progress)
+    lived[number] = _whole(run)  # also where it was there already
+    return document
+
+
+def _whole(run: Run) -> int:
+    return run.request.end - run.request.start
 
 
 def value_of(document: Mapping[str, Any], figure: Figure) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from authority.cli import main
 from authority.errors import USAGE
 from authority.simulation import command, plots, runs
 from authority.simulation.campus_home import start_of
+from authority.simulation.errors import StrategyFailedError
+from authority.simulation.progress import Progress
 from authority.simulation.runs import FIGURES, Run, spread, text_of
 from authority.simulation.scenario import Scenario
 from authority.simulation.simulation import Request
@@ -74,6 +77,57 @@ def test_runs_side_by_side_are_what_each_is_alone(tmp_path: Path, capsys: pytest
     assert main([*words, "--seed", "4", "--out", str(own)]) == 0  # the same simulation: it is only reported again
     assert json.loads(capsys.readouterr().out)["measures"]["energy"]["generation_wh"] == int(rows[1]["generation_wh"])
     assert {name: (own / name).read_bytes() for name in before} == before
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_one_bar_tells_how_far_all_runs_are_and_lines_go_above_it() -> None:
+    shown, clock = Terminal(), [0.0]
+    progress = Progress(shown, 86_400, quiet=False, lines=False, monotonic=lambda: clock[0])
+    for second, done in enumerate((0, 86_400, 259_200)):
+        clock[0] = 10.0 * second
+        progress(done, 4 * 86_400)
+    progress.say("1 of 2: today, seed 1: gain 1.00 credits")
+    clock[0] = 40.0
+    progress(4 * 86_400, 4 * 86_400)
+    rows = [line.split("\r")[-1].rstrip() for line in shown.getvalue().split("\n")]
+    assert rows == ["1 of 2: today, seed 1: gain 1.00 credits", f"[{'#' * 30}] day 4 of 4, 0 s left", ""]
+    drawn = shown.getvalue().split("\n")[0].split("\r")
+    assert drawn[2].rstrip() == f"[{'#' * 7}{'.' * 23}] day 1 of 4, 30 s left"
+    assert len(drawn[-1]) >= len(drawn[-2]), "the line covers the bar"
+
+    plain = StringIO()
+    for quiet, told in ((False, "done\n"), (True, "")):
+        progress = Progress(plain, 86_400, quiet=quiet, lines=False)
+        progress(86_400, 86_400)
+        progress.say("done")
+        assert plain.getvalue() == told
+        plain = StringIO()
+
+
+@pytest.mark.slow
+def test_the_runs_tell_together_how_far_they_are_and_the_first_failure_ends_them(tmp_path: Path) -> None:
+    (tmp_path / "fails.py").write_text("def trade(view):\n    raise ValueError('on purpose')\n")
+    usual = Scenario.parse(HOURLY)
+    fails = Scenario.parse(HOURLY + "[[strategy]]\nmember = '*'\nfile = 'fails.py'\n", tmp_path)
+    start, told, lines = start_of("2026-06-01"), list[tuple[int, int]](), list[str]()
+
+    def of(name: str, scenario: Scenario, days: int) -> Run:
+        return Run(name, Request.of(days, 1, None, 1, start, scenario), tmp_path / f"{name}-seed-1", False)
+
+    both = [of("one", usual, 1), of("two", usual, 1)]
+    runs.live_all(both, 1, lambda *done: told.append(done), lines.append)
+    assert [line[:6] for line in lines] == ["1 of 2", "2 of 2"]
+    assert {whole for _, whole in told} == {2 * 86_400}
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (2 * 86_400, 2 * 86_400)
+    assert {0, 86_400} < {done for done, _ in told}
+    with pytest.raises(StrategyFailedError, match="on purpose"):
+        runs.live_all([of("long", usual, 300), of("fails", fails, 1)], 2, lambda *_: None, lines.append)
+    assert len(lines) == 2
 
 
 @pytest.mark.slow
