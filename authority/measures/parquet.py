@@ -17,6 +17,8 @@ from authority.errors import USAGE, AuthorityError
 from authority.measures.tables import Table
 
 EXTRA = "campus-energy-authority[parquet]"
+DEMO_TARGET = ".venv/.locked-parquet"
+"""What make installs it by into the environment of `make demo`, by its hash."""
 COMPRESSION = "zstd(3)"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -94,8 +96,9 @@ def _arro3() -> tuple[Any, Any]:
         return importlib.import_module("arro3.core"), importlib.import_module("arro3.io")
     except ImportError as error:
         raise ParquetMissingError(
-            f"Parquet takes arro3, which is not installed here: pip install '{EXTRA}', or `make install-authority "
-            "PARQUET=1`; the same tables are there as CSV without it"
+            f"Parquet takes arro3, which is not installed here: in the project's directory `make {DEMO_TARGET}`, for "
+            f"an installed authority `make install-authority PARQUET=1`, else pip install '{EXTRA}'; the same tables "
+            "are there as CSV without it"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from authority.cli import main
 from authority.errors import USAGE
 from authority.measures import tables
-from authority.measures.parquet import ParquetMissingError, file_of, require, written
+from authority.measures.parquet import DEMO_TARGET, ParquetMissingError, file_of, require, written
 
 WRITTEN = """
 import csv, io, sys
@@ -124,5 +125,13 @@ def test_where_nothing_can_write_it_that_is_said_before_anything_is_made(
         assert main(["simulate", "--out", str(tmp_path / "day"), "--parquet", *more]) == USAGE
         told = capsys.readouterr().err
         assert "pip install 'campus-energy-authority[parquet]'" in told
+        assert f"`make {DEMO_TARGET}`" in told
         assert "[parquet_missing]" in told
     assert not (tmp_path / "day").exists()
+
+
+def test_the_command_that_installs_it_is_one_of_makes() -> None:
+    words = ["make", "--dry-run", "--always-make", "--no-print-directory", DEMO_TARGET]
+    ran = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "requirements/parquet.lock" in ran.stdout
