@@ -336,7 +336,8 @@ def comparison_of(
         stood_in = {user.id: others[user.name](each.terms) for user in users if user.name in others}
         kept = {user.id: standing[user.wallet] for user in users if user.wallet in standing} | stood_in
         limits.append({user: Limits(order.sell_at, order.buy_at) for user, order in kept.items()})
-    return compare(epochs, limits, [user.id for user in users], own), {user.id: user.name for user in users}
+    found = compare(epochs, limits, [user.id for user in users], own, edges=True)
+    return found, {user.id: user.name for user in users}
 
 
 def _orders_of_epochs(session: Session, first: int, end: int, seconds: int) -> Iterator[Mapping[str, StandingOrder]]:

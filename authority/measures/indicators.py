@@ -14,8 +14,8 @@ discharge of an interval; net = g + d - c - q.
   (of the population), each epoch that traded once. *Mean step*: the mean absolute difference from each such epoch to
   the next.
 - *Gain*: what a member would have paid without a market, less what it paid with it. *Gini* of the gains: the sum over
-  all pairs of |x - y| / (2 n x the sum of x), as in Sen, "On Economic Inequality" (1973); None where the sum is not
-  positive, for then it says nothing.
+  all pairs of |x - y| / (2 n x the sum of x), as in Sen, "On Economic Inequality" (1973). It is defined for amounts
+  that are not negative, where it lies between 0 and 1: None where one is, or their sum is 0.
 - *Welfare* and its optimum: authority.measures.welfare.
 - *CO2*: what was drawn from the grid, times the grid's mean emissions per kWh, plants of one's own counting as none:
   the location-based method of the GHG Protocol, "Scope 2 Guidance" (2015). *Avoided*: the same of what was consumed and
@@ -153,9 +153,9 @@ class Prices:
 
 
 def gini(values: Sequence[int]) -> float | None:
-    """The Gini coefficient; 0 where all have the same. None where the sum is not positive."""
+    """The Gini coefficient; 0 where all have the same. None where one is negative, or nobody has anything."""
     total = sum(values)
-    if total <= 0:
+    if total <= 0 or min(values) < 0:
         return None
     ordered = sorted(values)
     count = len(ordered)

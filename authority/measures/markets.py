@@ -18,6 +18,9 @@ A rule of one's own is a function of the same shape; what it deals is checked (`
 
 Where the last two are short of one side, the other shares pro rata by largest remainders. Buyers pay wheeling on top of
 every price, and sellers the fee, under all rules alike.
+
+The *knife's edge* of a rule: in which share of the epochs that traded one Wh less of some ask moves the price, and how
+far at most.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from dataclasses import dataclass, field
 
 from authority.errors import AuthorityError
 from authority.market.clearing import Order, allocate, buyer_pays, clear, seller_gets
-from authority.measures.indicators import Prices, gini, without_market
+from authority.measures.indicators import Prices, gini, share, without_market
 from authority.measures.welfare import Welfare, pairs, possible, reached
 
 
@@ -167,6 +170,8 @@ class RuleFigures:
     by_epoch: list[tuple[int | None, int]]
     welfare: Welfare
     gains: dict[int, int] = field(default_factory=dict)
+    edges: Sequence[int] | None = None
+    """Of each epoch that traded, how far one Wh less of an ask moves the price at most; None where it was not asked."""
 
     @property
     def gini(self) -> float | None:
@@ -181,6 +186,8 @@ class RuleFigures:
             "mean_price": self.prices.mean,
             "price_deviation": self.prices.deviation,
             "price_mean_step": self.prices.mean_step,
+            "one_wh_moves_share": None if self.edges is None else share(sum(map(bool, self.edges)), len(self.edges)),
+            "one_wh_moves_at_most": max(self.edges, default=None) if self.edges is not None else None,
             "paid": sum(self.paid.values()),
             "gain": sum(self.gains.values()),
             "department": self.department,
@@ -250,11 +257,14 @@ def compare(
     limits: Mapping[int, Limits] | Sequence[Mapping[int, Limits]],
     members: Iterable[int],
     own: Mapping[str, OwnRule] | None = None,
+    *,
+    edges: bool = False,
 ) -> list[RuleFigures]:
     """Every rule over the same epochs, in the order of RULES, then own ones by their names.
 
     limits are those of all epochs, or a sequence with each epoch's own. Gains are against the first, where nobody
-    trades. RuleInfeasibleError where an own rule deals what cannot be.
+    trades. edges: look for the knife's edge too, with each epoch cleared again for each of its asks.
+    RuleInfeasibleError where an own rule deals what cannot be.
     """
     everybody = list(members)
     limited = [limits] * len(epochs) if isinstance(limits, Mapping) else limits
@@ -262,7 +272,7 @@ def compare(
     rules = {name: (rule, rule not in WITHOUT_LIMITS) for name, rule in RULES.items()}
     rules |= {name: (_checked(each), each.within_limits) for name, each in (own or {}).items()}
     found = [
-        _run(name, rule, epochs, limited, everybody, sum(best), bounded=bounded)
+        _run(name, rule, epochs, limited, everybody, sum(best), bounded=bounded, edges=edges)
         for name, (rule, bounded) in rules.items()
     ]
     for each in found:
@@ -290,11 +300,13 @@ def _run(
     best: int,
     *,
     bounded: bool,
+    edges: bool,
 ) -> RuleFigures:
     """best: the welfare that was possible in all epochs; bounded: whoever the terms do not reach orders nothing."""
     moved = dict.fromkeys(members, 0)
     left: dict[int, list[tuple[int, int, int, int]]] = {member: [] for member in members}
     by_epoch: list[tuple[int | None, int]] = []
+    moves: list[int] = []
     department = welfare = 0
     last = (epochs[0].terms.retail + epochs[0].terms.feed_in) // 2 if epochs else 0
     for number, (epoch, limited) in enumerate(zip(epochs, limits, strict=True), 1):
@@ -302,9 +314,10 @@ def _run(
         bids, asks = orders_of(epoch, limited, bounded=bounded)
         bought = dict.fromkeys(members, 0)
         sold = dict.fromkeys(members, 0)
-        worth = volume = 0
         try:
             deals = rule(bids, asks, terms, last)
+            if edges and deals:
+                moves.append(_edge(rule, bids, asks, terms, last, deals))
         except RuleInfeasibleError as error:
             raise RuleInfeasibleError(f"market rule {name}, in epoch {number} of {len(epochs)}: {error}") from error
         bid_at, ask_at = ({order.member: order.price for order in orders} for orders in (bids, asks))
@@ -318,15 +331,14 @@ def _run(
                 moved[deal.member] += pays
                 department += pays
                 bought[deal.member] += deal.wh
-                worth, volume = worth + deal.wh * deal.price, volume + deal.wh
             else:
                 gets = seller_gets(deal.wh, deal.price, terms.fee_bps)
                 moved[deal.member] -= gets
                 department -= gets
                 sold[deal.member] += deal.wh
-        if volume:
-            last = worth // volume
-        by_epoch.append((last if volume else None, volume))
+        price = price_of(deals)
+        last = last if price is None else price
+        by_epoch.append((price, sum(deal.wh for deal in deals if deal.buys)))
         for member in members:
             need, surplus = epoch.need.get(member, 0), epoch.surplus.get(member, 0)
             if need or surplus:
@@ -341,4 +353,23 @@ def _run(
         paid=paid,
         by_epoch=by_epoch,
         welfare=Welfare(welfare, best),
+        edges=moves if edges else None,
     )
+
+
+def price_of(deals: Sequence[Deal]) -> int | None:
+    """The mean price of what was bought, rounded down; None where nothing was."""
+    volume = sum(deal.wh for deal in deals if deal.buys)
+    return sum(deal.wh * deal.price for deal in deals if deal.buys) // volume if volume else None
+
+
+def _edge(
+    rule: Rule, bids: Sequence[Order], asks: Sequence[Order], terms: Terms, last: int, deals: Sequence[Deal]
+) -> int:
+    """How far the price moves at most where one ask is a Wh smaller than it is; 0 where none trades then."""
+    price, most = price_of(deals) or 0, 0
+    for place, ask in enumerate(asks):
+        smaller = [Order(ask.price, ask.quantity - 1, ask.member)] if ask.quantity > 1 else []
+        found = price_of(rule(bids, [*asks[:place], *smaller, *asks[place + 1 :]], terms, last))
+        most = max(most, 0 if found is None else abs(found - price))
+    return most

@@ -55,6 +55,7 @@ def make(
                 figures = figures_of(app, client, first, end)
                 written = list(tables.of_campus(figures, meter_steps(app, first, end)))
             rules: list[RuleFigures] = []
+            names: dict[int, str] = {}
             if compare:
                 with spent.on("comparison"):
                     models = {each.name: each.order for each in request.campus().members}
@@ -86,7 +87,9 @@ def make(
     if request.scenario.strategies:
         document["strategies"] = asking.summary(path, request.scenario.strategies.values())
     if rules:
-        document["markets"] = [rule.as_row() for rule in rules]
+        document["markets"] = [
+            {**rule.as_row(), "gains": {name: rule.gains[member] for member, name in names.items()}} for rule in rules
+        ]
     write_tables(path, written, _title(request), as_parquet=as_parquet)
     write_atomically(path / JSON_NAME, f"{json.dumps(document, indent=2)}\n".encode())
     write_atomically(path / TEXT_NAME, f"{text_of(document)}\n".encode())
@@ -221,8 +224,7 @@ def text_of(document: Mapping[str, Any]) -> str:
         ("paid", f"{credits_(money['paid'])} credits; without a market {credits_(money['paid_without_market'])}"),
         (
             "gain",
-            f"{credits_(money['gain'])} credits, Gini {money['gini_of_gains']}; "
-            f"{money['members_worse_off']} members worse off",
+            f"{credits_(money['gain'])} credits, Gini {_gini(money)}; {money['members_worse_off']} members worse off",
         ),
         (
             "welfare",
@@ -258,6 +260,9 @@ def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ("traded kWh", 12),
         ("price", 9),
         ("deviation", 11),
+        ("step", 9),
+        ("1 Wh moves", 12),
+        ("at most", 11),
         ("paid", 12),
         ("gain", 11),
         ("Gini", 8),
@@ -269,10 +274,42 @@ def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         head,
         *(
             f"{each['rule'].replace('_', ' '):<22}{each['traded_wh'] / 1_000:>12,.1f}{per_kwh(each['mean_price']):>9}"
-            f"{per_kwh(each['price_deviation']):>11}{credits_(each['paid']):>12}{credits_(each['gain']):>11}"
+            f"{per_kwh(each['price_deviation']):>11}{per_kwh(each['price_mean_step']):>9}"
+            f"{percent(each['one_wh_moves_share']):>12}{_to_the_micro(each['one_wh_moves_at_most']):>11}"
+            f"{credits_(each['paid']):>12}{credits_(each['gain']):>11}"
             f"{ratio(each['gini_of_gains']):>8}"
             f"{each['members_worse_off']:>11}{percent(each['welfare']['efficiency']):>12}"
             for each in rows
+        ),
+        "step: of the price from one epoch that traded to the next, on average",
+        "1 Wh moves: in so many epochs that traded one Wh less of some ask moves the price, by so much at most",
+        "",
+        *_gains(rows),
+    ]
+
+
+def _to_the_micro(price: int | None) -> str:
+    """A price, credits per kWh to the micro-credit."""
+    return "-" if price is None else f"{price / MICRO:.6f}"
+
+
+def _gini(money: Mapping[str, Any]) -> str:
+    """The Gini of the gains, or that it has none."""
+    found = money["gini_of_gains"]
+    return "not defined (somebody loses, or nobody gains)" if found is None else ratio(found)
+
+
+def _gains(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each member gains under each rule, a line for each; the rules' names are cut where they are long."""
+    rules = [each for each in rows if any(each["gains"].values())]
+    if not rules:
+        return ["No rule makes a difference to anybody."]
+    head = "gain of".ljust(24) + "".join(each["rule"].replace("_", " ")[:19].rjust(21) for each in rules)
+    return [
+        head,
+        *(
+            f"{name[:23]:<24}{''.join(credits_(each['gains'][name]).rjust(21) for each in rules)}"
+            for name in rules[0]["gains"]
         ),
     ]
 

@@ -248,7 +248,7 @@ _, mine = measure(replace(TODAY, wheeling=WHEELING, fee_bps=FEE_BPS))
 worse = sum(gain < 0 for gain in mine.gains.values())
 gained = sum(mine.gains.values())
 print(
-    f"department {mine.department / 1e6:.1f}, members {gained / 1e6:.1f} credits, worse off {worse}, Gini {mine.gini:.3f}"
+    f"department {mine.department / 1e6:.1f}, members {gained / 1e6:.1f} credits, worse off {worse}, Gini {mine.gini}"
 )
 assert mine.department >= 35_000_000, f"the department gets {mine.department / 1e6:.1f} credits, 35 are promised"
 assert gained >= 100_000_000, f"members gain {gained / 1e6:.1f} credits, 100 are promised"

@@ -92,6 +92,8 @@ def test_gini() -> None:
     assert gini([0, 0, 0, 8]) == 0.75  # one of n has all: 1 - 1 / n
     assert gini([3, 1]) == 0.25  # |3 - 1| twice over 2 x 2 x 4
     assert gini([1, -1]) is None
+    assert gini([5, -1, 2]) is None, "with one who loses it could be any number from 0 up"
+    assert gini([0, 0]) is None
     assert gini([]) is None
 
 

@@ -156,6 +156,30 @@ def test_a_rule_of_ones_own_deals_only_what_can_be(deals: list[Deal], message: s
         )
 
 
+def test_the_knifes_edge_by_hand() -> None:
+    # Asks of 1,000 Wh at 120,000 and 200,000 meet just the bids of 1,000 Wh at 260,000 and 240,000. With a Wh less of
+    # either, a Wh of the second bid is left over, below which the price cannot fall: 240,000 instead of 200,000.
+    limits = {**LIMITS, 3: Limits(None, 260_000), 4: Limits(None, 240_000)}
+    balanced = Epoch(surplus={1: 1_000, 2: 1_000}, need={3: 1_000, 4: 1_000}, terms=TERMS)
+    uneven = Epoch(surplus={1: 1_000, 2: 1_000}, need={3: 1_000, 4: 1_500}, terms=TERMS)
+    found = {each.rule: each for each in compare([balanced, uneven, Epoch({}, {}, TERMS)], limits, limits, edges=True)}
+    assert [price for price, _ in found["auction"].by_epoch] == [200_000, 240_000, None]
+    assert found["auction"].edges == [40_000, 0]
+    assert found["last_pair"].edges == found["mid_market_rate"].edges == [0, 0]
+    assert found["feed_in_only"].edges == []
+    rows = {name: each.as_row() for name, each in found.items()}
+    assert (rows["auction"]["one_wh_moves_share"], rows["auction"]["one_wh_moves_at_most"]) == (0.5, 40_000)
+    assert (rows["feed_in_only"]["one_wh_moves_share"], rows["feed_in_only"]["one_wh_moves_at_most"]) == (None, None)
+    unasked = compare([balanced], limits, limits)[1]
+    assert unasked.edges is None
+    assert unasked.as_row()["one_wh_moves_at_most"] is None
+
+
+def test_an_ask_of_one_wh_may_go_altogether() -> None:
+    alone = Epoch(surplus={1: 1}, need={3: 1}, terms=TERMS)
+    assert [each.edges for each in compare([alone], LIMITS, LIMITS, edges=True)][1:] == [[0]] * (len(RULES) - 1)
+
+
 def test_limits_may_be_each_epochs_own() -> None:
     dear, nobody = LIMITS | {3: Limits(sell_at=None, buy_at=250_000)}, dict[int, Limits]()
     each = {rule.rule: rule.by_epoch for rule in compare([EPOCH] * 3, [LIMITS, dear, nobody], LIMITS)}

@@ -131,6 +131,35 @@ def test_market_rules_are_compared_on_the_same_energy(twice: tuple[Path, Path, d
         assert rule["gain"] + rule["department"] == pytest.approx(exact, abs=6 * 2)
 
 
+def test_the_report_says_what_each_rule_does_to_each_member_and_how_its_price_moves(
+    twice: tuple[Path, Path, dict[str, Any]],
+) -> None:
+    first, _, told = twice
+    lines = (first / "out" / report.TEXT_NAME).read_text().splitlines()
+    names = [member["name"] for member in told["measures"]["members"]]
+    for rule in told["markets"]:
+        assert list(rule["gains"]) == names
+        assert sum(rule["gains"].values()) == rule["gain"]
+    at = next(number for number, line in enumerate(lines) if line.startswith("gain of"))
+    assert lines[at].split("  ")[-1].strip() == "supply demand ratio"
+    trading = [rule for rule in told["markets"] if rule["rule"] != "feed_in_only"]
+    for name, line in zip(names, lines[at + 1 :], strict=False):
+        shown = [f"{rule['gains'][name] / 1e6:,.2f}" for rule in trading]
+        assert (line[:23].rstrip(), line[24:].split()) == (name, shown)
+    (auction,) = (line for line in lines if line.startswith("auction"))
+    edge = trading[0]["one_wh_moves_at_most"]
+    assert 0 <= trading[0]["one_wh_moves_share"] <= 1
+    assert f"{100 * trading[0]['one_wh_moves_share']:.1f} %   {edge / 1e6:.6f}" in auction
+
+
+def test_a_gini_that_is_not_defined_is_no_number(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    _, _, told = twice
+    assert f"Gini {told['measures']['money']['gini_of_gains']:.3f};" in report.text_of(told)
+    lost = {**told["measures"]["money"], "gini_of_gains": None}
+    text = report.text_of({**told, "measures": {**told["measures"], "money": lost}})
+    assert "Gini not defined (somebody loses, or nobody gains); " in text
+
+
 KINDS = {"integer": int, "number": float, "string": str, "datetime": datetime.fromisoformat}
 
 
