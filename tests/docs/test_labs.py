@@ -11,6 +11,7 @@ import sys
 import types
 from pathlib import Path
 
+import behind_a_peer
 import peer_programs
 import pytest
 
@@ -235,3 +236,26 @@ def test_every_lab_is_a_notebook() -> None:
             assert source == (cell.text if cell.is_text else cell.body.strip())
             if cell.number:
                 assert metadata[cell.number[0]] == str(cell.number[1])
+
+
+IN_A_KERNEL = """
+import sys, jupytext, nbclient
+notebook = jupytext.read(sys.argv[1], fmt="py:percent")
+nbclient.NotebookClient(notebook, timeout=240, kernel_name="python3").execute()
+for cell in notebook.cells:
+    for output in cell.get("outputs", ()):
+        assert output.output_type in ("stream", "display_data", "execute_result"), output
+        print(output.get("text", ""), end="")
+"""
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name[3] in "14"], ids=lambda path: path.stem)
+def test_a_lab_runs_in_jupyters_kernel(path: Path, tmp_path: Path) -> None:
+    """As students open it: read by Jupytext, cell by cell in a kernel of its own, beside the lab's directory."""
+    script = handed_out(tmp_path, path, lab.solved(path))
+    script.write_text(lab.solved(path))
+    done = behind_a_peer.run("jupytext", IN_A_KERNEL, script.parent, str(script))
+    assert done.returncode == 0, done.stderr[-3_000:]
+    for number in exercises(path):
+        assert f"Exercise {number}: right." in done.stdout
+    assert f"Lab {path.name[3]} is done" in done.stdout

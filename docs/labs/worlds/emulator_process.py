@@ -14,7 +14,7 @@ import edge_agent
 
 ROOT = Path(edge_agent.__file__).resolve().parents[1]
 """Where the package is that this process has: the emulators have the same."""
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 HARDWARE = "HARDWARE"
