@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from solders.keypair import Keypair
 from sqlalchemy import Connection, create_engine, select, text
 
@@ -25,6 +28,7 @@ from authority.home.settings import EpochSettings, Settings, StoreSettings
 from authority.log import log, merkle
 from authority.log.log import ReadingLeaf
 from authority.store import Store
+from authority.store.engine import MIGRATIONS, newest_revision
 from authority.store.log import Act, Checkpoint, LogLeaf
 from authority.store.metering import CarriedFrame, Frame, Meter, MeterKey, MeterTenure
 from authority.store.settlement import SettlementAct, act_key
@@ -34,6 +38,7 @@ from edge_agent.wire.reading import Receipt, Record, previous_hash
 
 NOW = 1_782_000_000
 READINGS = 300
+ROOT = Path(__file__).parents[3]
 
 
 def downgraded(url: str, revision: str = "0002") -> Store:
@@ -278,3 +283,25 @@ def test_what_was_kept_twice_is_kept_once(tmp_path: Path, store_url: str) -> Non
     assert keys == {act_key("book:5"): 3, act_key("x:" + "y" * 150): 0}
     assert carried == [(12, "s12")]
     assert made == leaf
+
+
+def test_the_newest_revision_is_alembics_and_files_have_their_revisions_order() -> None:
+    """So a start that has nothing to migrate need not load Alembic to know it."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    newest_first = [item.revision for item in script.walk_revisions()]
+    files = sorted((path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py")), reverse=True)
+    assert [name[: len(revision)] for name, revision in zip(files, newest_first, strict=True)] == newest_first
+    assert newest_revision() == script.get_current_head()
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_a_store_that_has_nothing_to_migrate_is_opened_without_alembic(store_url: str, tmp_path: Path) -> None:
+    url = store_url or f"sqlite:///{tmp_path / 'store.db'}"
+    Store.open(url).close()
+    code = (
+        f"import sys\nfrom authority.store import Store\nStore.open({url!r}).close()\nprint('alembic' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ran.stdout.split() == ["False"]
