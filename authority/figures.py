@@ -37,6 +37,11 @@ def kilowatt_hours(watt_hours: int | None) -> str:
     return UNKNOWN if watt_hours is None else f"{_thousandths(watt_hours, 3)} kWh"
 
 
+def kilowatt_hours_in_column(watt_hours: int | None) -> str:
+    """The same for a column whose head has the unit."""
+    return UNKNOWN if watt_hours is None else _thousandths(watt_hours, 3)
+
+
 def credits_per_kwh(micro_credits: int | None) -> str:
     """A price in credits per kWh with up to six decimals, at least three."""
     if micro_credits is None:

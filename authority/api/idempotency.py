@@ -20,8 +20,9 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
 from authority.app import App
-from authority.people.errors import KeyInFlightError, KeyMalformedError, KeyReusedError
+from authority.people.errors import KeyInFlightError, KeyReusedError
 from authority.people.roles import Principal
+from authority.problems import problem
 from authority.store.persons import KeptAnswer
 
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
@@ -42,13 +43,13 @@ _NONCE = 12
 def first(app: App, who: Principal) -> Response | None:
     """What was answered to this request before; None where it is a new one, which is to be done now.
 
-    KeyMalformedError, KeyReusedError, KeyInFlightError.
+    A key that is none is refused (400). KeyReusedError, KeyInFlightError.
     """
     key = request.headers.get(HEADER)
     if key is None:
         return None
     if not SHORTEST <= len(key) <= LONGEST or not key.isascii() or not key.isprintable():
-        raise KeyMalformedError(f"the header {HEADER} has {SHORTEST} to {LONGEST} printable characters")
+        return problem(400, "malformed", f"the header {HEADER} has {SHORTEST} to {LONGEST} printable characters")
     whose = who.pseudonym if who.scopes is None else f"token {who.session}"
     under, asked, now = _hash(whose.encode(), key.encode()), _request(), app.clock()
     try:

@@ -9,27 +9,37 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from apiflask import APIBlueprint, fields
 from apiflask.validators import Length
 from flask import Response
 
 from authority.api import gate, tags
-from authority.api.audit_log import AuditLog, Entry
+from authority.api.audit_log import AuditLog, BookView, Entry, EpochRow
 from authority.api.campus import described
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS
 from authority.api.paging import NEXT, PageQuery
 from authority.api.schemas import schema_of
 from authority.app import App
+from authority.chain.accounts import Order
 from authority.people import reads
 from authority.people.reads import DATA_READ
 from authority.people.roles import AUDITS, READ_AUDIT
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
-    ("log_reading.leaves", "log_reading.checkpoints", "log_reading.access"), Rule(AUDITS, READ_AUDIT)
+    (
+        "log_reading.leaves",
+        "log_reading.checkpoints",
+        "log_reading.access",
+        "log_reading.books",
+        "log_reading.book",
+        "log_reading.book_bytes",
+    ),
+    Rule(AUDITS, READ_AUDIT),
 )
+OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +102,58 @@ class ReadAccesses:
     next: str | None = described(NEXT)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochBookRow:
+    """An epoch, and whether the log has its final book."""
+
+    epoch: int = described("The epoch.")
+    state: str = described("How far settlement is with it.")
+    bids: int = described("Orders that buy.")
+    asks: int = described("Orders that sell.")
+    traded_wh: int = described("Energy traded.")
+    price_micro_credits_per_kwh: int | None = described("The price; null where nothing traded, or before.")
+    log_size: int | None = described("How many entries its checkpoint covers; null before it is pinned.")
+    has_book: bool = described("Whether the log has its final book.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochBookRows:
+    """Epochs, the newest first."""
+
+    books: tuple[EpochBookRow, ...] = described("At most 50.")
+    next: str | None = described(NEXT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookOrder:
+    """An order of a final book."""
+
+    side: Literal["bid", "ask"] = described("bid: it buys; ask: it sells.")
+    number: int = described("Its number in the book.")
+    member_index: int = described("The member's number on the chain.")
+    price_micro_credits_per_kwh: int = described("Its limit.")
+    quantity_wh: int = described("How much it is of.")
+    filled_wh: int = described("How much of it was filled.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalBook:
+    """An epoch's final book out of the log, cleared again by the rule, and its hash beside the chain's."""
+
+    epoch: int = described("The epoch.")
+    leaf: int = described("The book's entry in the log.")
+    price_micro_credits_per_kwh: int = described("The price; 0 where nothing traded.")
+    lowest_price_micro_credits_per_kwh: int = described("The lowest price that trades as much.")
+    highest_price_micro_credits_per_kwh: int = described("The highest.")
+    reference_price_micro_credits_per_kwh: int = described("The price that decides between them.")
+    traded_wh: int = described("Energy traded.")
+    fees_micro_credits: int = described("Fees, wheeling and rounding.")
+    faults: tuple[str, ...] = described("What the rule would have made otherwise; empty where all is the same.")
+    sha256: str = described("The hash of the book's bytes, hex.")
+    pinned_sha256: str | None = described("The chain's word; null where it has none, or the validator does not answer.")
+    orders: tuple[BookOrder, ...] = described("All orders, bids first, in the book's order.")
+
+
 class DaysQuery(PageQuery):
     """Entries of some days."""
 
@@ -122,6 +184,26 @@ EXAMPLE_CHECKPOINT = {
 EXAMPLE_ACCESS = {
     "leaf": 90_215, "at": 1_782_868_000, "reader": "person-4d1f00c2a7e9b318", "what": "bills", "subject": "everybody",
 }  # fmt: skip
+EXAMPLE_BOOK_ROW = {
+    "epoch": 1_980_033, "state": "checkpointed", "bids": 2, "asks": 3, "traded_wh": 1_500,
+    "price_micro_credits_per_kwh": 248_000, "log_size": 90_212, "has_book": True,
+}  # fmt: skip
+EXAMPLE_BOOK = {
+    "epoch": 1_980_033, "leaf": 90_201, "price_micro_credits_per_kwh": 248_000,
+    "lowest_price_micro_credits_per_kwh": 240_000, "highest_price_micro_credits_per_kwh": 250_000,
+    "reference_price_micro_credits_per_kwh": 248_000, "traded_wh": 1_500, "fees_micro_credits": 1_200, "faults": [],
+    "sha256": "5d" * 32, "pinned_sha256": "5d" * 32,
+    "orders": [
+        {
+            "side": "bid", "number": 1, "member_index": 4, "price_micro_credits_per_kwh": 250_000,
+            "quantity_wh": 1_500, "filled_wh": 1_500,
+        }
+    ],
+}  # fmt: skip
+BYTES_ANSWERS: dict[int | str, Any] = {
+    200: {"description": "The bytes.", "content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}},
+    **dict[int | str, Any](NOT_YOURS.items()),
+}
 REFUSED = {400: "The query is wrong.", **NOT_YOURS}
 
 
@@ -133,6 +215,45 @@ def _access(found: Entry) -> ReadAccess:
     said = json.loads(found.text)
     return ReadAccess(
         leaf=found.log_index, at=found.time, reader=found.actor, what=said["what"], subject=said["subject"]
+    )
+
+
+def _book_row(row: EpochRow) -> EpochBookRow:
+    told = {**asdict(row), "price_micro_credits_per_kwh": row.price}
+    del told["price"]
+    return EpochBookRow(**told)
+
+
+def _book(found: BookView) -> FinalBook:
+    head = found.book.head
+    sides: tuple[tuple[Literal["bid", "ask"], list[Order]], ...] = (
+        ("bid", found.book.bids),
+        ("ask", found.book.asks),
+    )
+    return FinalBook(
+        epoch=found.epoch,
+        leaf=found.log_index,
+        price_micro_credits_per_kwh=head.price,
+        lowest_price_micro_credits_per_kwh=head.lowest_price,
+        highest_price_micro_credits_per_kwh=head.highest_price,
+        reference_price_micro_credits_per_kwh=head.reference_price,
+        traded_wh=head.volume,
+        fees_micro_credits=head.fees,
+        faults=found.faults,
+        sha256=found.sha256,
+        pinned_sha256=found.pinned_hash,
+        orders=tuple(
+            BookOrder(
+                side=side,
+                number=each.number,
+                member_index=each.member,
+                price_micro_credits_per_kwh=each.price,
+                quantity_wh=each.quantity,
+                filled_wh=each.filled,
+            )
+            for side, orders in sides
+            for each in orders
+        ),
     )
 
 
@@ -194,5 +315,43 @@ def blueprint(app: App, found: AuditLog) -> APIBlueprint:
         note("access")
         told = found.entries(DATA_READ, query["first"], query["last"], query["cursor"])
         return asdict(ReadAccesses(access=tuple(map(_access, told.entries)), next=_next(told.older)))
+
+    @log_reading.get("/log/books")
+    @log_reading.input(PageQuery, location="query", arg_name="query")
+    @log_reading.output(
+        schema_of(EpochBookRows), description="The epochs.", example={"books": [EXAMPLE_BOOK_ROW], "next": None}
+    )
+    @log_reading.doc(
+        operation_id="list_books",
+        summary="Epochs with what their final books say, the newest first",
+        responses=REFUSED,
+    )
+    def books(query: dict[str, Any]) -> dict[str, Any]:
+        note("epochs")
+        rows, older = found.epochs(query["cursor"])
+        return asdict(EpochBookRows(books=tuple(map(_book_row, rows)), next=_next(older)))
+
+    @log_reading.get("/log/books/<int:number>")
+    @log_reading.output(schema_of(FinalBook), description="The book.", example=EXAMPLE_BOOK)
+    @log_reading.doc(
+        operation_id="get_book",
+        summary="An epoch's final book out of the log, cleared again by the rule",
+        description="Members go by their numbers on the chain. Its hash is that of `/bytes`, and stands beside the "
+        "chain's.",
+        responses=NOT_YOURS,
+    )
+    def book(number: int) -> dict[str, Any]:
+        note("book")
+        return asdict(_book(found.book(number)))
+
+    @log_reading.get("/log/books/<int:number>/bytes")
+    @log_reading.doc(
+        operation_id="get_book_bytes",
+        summary="A final book's bytes, as its hash on the chain is of them",
+        responses=BYTES_ANSWERS,
+    )
+    def book_bytes(number: int) -> Response:
+        note("book")
+        return Response(found.book_bytes(number), content_type=OCTETS)
 
     return log_reading

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -277,9 +277,13 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
     def green_button_file(query: dict[str, Any]) -> Response:
         first: date = query["first"] or members.today()
         last: date = query["last"] or first
-        data = espi.written(green_button.feed(app, gate.own_member(app, "energy"), first, last))
+        made = green_button.feed(app, gate.own_member(app, "energy"), first, last)
         kept = f'attachment; filename="{green_button.file_name(first, last)}"'
-        return Response(data, headers={"Content-Disposition": kept}, content_type=espi.CONTENT_TYPE)
+        response = Response(
+            espi.written(made), headers={"Content-Disposition": kept}, content_type=espi.CONTENT_TYPE
+        )  # fmt: skip
+        response.set_etag(tags.of_lines([repr(replace(made, made_at=0))]), weak=True)  # whenever it is made
+        return response
 
     @me.get("/balances")
     @me.output(schema_of(Balances), description="The balances.")

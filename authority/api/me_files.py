@@ -9,7 +9,7 @@ from typing import IO, Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from authority.api import energy_table, gate
+from authority.api import energy_table, gate, tags, workbook
 from authority.api.gate import Rule
 from authority.api.me import NOT_YOURS, EnergyQuery
 from authority.api.member import Energy, Members
@@ -64,9 +64,12 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
         responses=_answers(energy_table.CSV_TYPE, {"type": "string", "examples": [CSV_EXAMPLE]}),
     )
     def energy_csv(query: dict[str, Any]) -> Response:
-        _, energy = found(query)
+        its, energy = found(query)
+        tag = energy_table.digest(energy, its.name, members.zone, "csv")
+        if (same := tags.unchanged(tag, tags.PRIVATE)) is not None:
+            return same
         lines = energy_table.csv_lines(energy.steps, members.zone)
-        return _sent((line.encode() for line in lines), energy, "csv", energy_table.CSV_TYPE)
+        return _sent((line.encode() for line in lines), energy, "csv", energy_table.CSV_TYPE, tag)
 
     @me.get("/energy.xlsx")
     @me.input(EnergyQuery, location="query", arg_name="query")
@@ -74,12 +77,15 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
         operation_id="get_my_energy_xlsx",
         summary="Energy and trades as XLSX",
         description=f"{ABOUT} In kWh and credits. A second sheet has the total.",
-        responses=_answers(energy_table.XLSX_TYPE, {"type": "string", "format": "binary"}),
+        responses=_answers(workbook.CONTENT_TYPE, {"type": "string", "format": "binary"}),
     )
     def energy_xlsx(query: dict[str, Any]) -> Response:
         its, energy = found(query)
+        tag = energy_table.digest(energy, its.name, members.zone, "xlsx")
+        if (same := tags.unchanged(tag, tags.PRIVATE)) is not None:
+            return same
         file = energy_table.xlsx(energy, its.name, members.zone)
-        response = _sent(_read(file), energy, "xlsx", energy_table.XLSX_TYPE)
+        response = _sent(read(file), energy, "xlsx", workbook.CONTENT_TYPE, tag)
         response.call_on_close(file.close)
         return response
 
@@ -99,12 +105,15 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
     return me
 
 
-def _sent(chunks: Iterator[bytes], energy: Energy, kind: str, content_type: str) -> Response:
+def _sent(chunks: Iterator[bytes], energy: Energy, kind: str, content_type: str, tag: str) -> Response:
     name = energy_table.file_name(energy, kind)
-    headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(chunks, headers=headers, content_type=content_type)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    response = Response(chunks, headers=headers, content_type=content_type)
+    response.set_etag(tag, weak=True)
+    return tags.tagged(response, tags.PRIVATE)
 
 
-def _read(file: IO[bytes]) -> Iterator[bytes]:
+def read(file: IO[bytes]) -> Iterator[bytes]:
+    """An open file, a part at a time."""
     while data := file.read(CHUNK):
         yield data

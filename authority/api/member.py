@@ -13,7 +13,7 @@ import bisect
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Literal
@@ -221,6 +221,13 @@ def order_of(standing: Standing) -> StandingOrder:
 
 
 NO_TRADES = Trades(bought_wh=0, paid_micro_credits=0, sold_wh=0, received_micro_credits=0)
+
+
+def summed(parts: Iterable[Flows | None]) -> Flows | None:
+    """The flows of spans together; None is nothing known."""
+    known = (None if each is None else day_sums.Flows(**asdict(each)) for each in parts)
+    found = functools.reduce(day_sums.add, known, None)
+    return None if found is None else Flows(**found._asdict())
 
 
 class Members:

@@ -81,6 +81,25 @@ class CampusClient(Service):
         )
         return answer
 
+    def get_book(self, number: int) -> schemas.FinalBook:
+        """An epoch's final book out of the log, cleared again by the rule.
+
+        Members go by their numbers on the chain. Its hash is that of `/bytes`, and stands beside the chain's. It needs
+        a token's scope audit:read.
+        """
+        answer: schemas.FinalBook = self._transport.ask(
+            "GET", path("/api/v1/log/books/{number}", number=number), schemas.FinalBook
+        )
+        return answer
+
+    def get_book_bytes(self, number: int) -> bytes:
+        """A final book's bytes, as its hash on the chain is of them.
+
+        It needs a token's scope audit:read.
+        """
+        answer: bytes = self._transport.ask("GET", path("/api/v1/log/books/{number}/bytes", number=number), bytes)
+        return answer
+
     def get_campus(self, *, history: int | None = None) -> schemas.Campus:
         """The campus now.
 
@@ -147,6 +166,41 @@ class CampusClient(Service):
         """
         answer: schemas.Indicators = self._transport.ask(
             "GET", "/api/v1/indicators", schemas.Indicators, query={"from": from_, "to": to, "step": step}
+        )
+        return answer
+
+    def get_indicators_csv(
+        self, *, from_: date | None = None, to: date | None = None, step: Literal["day", "month"] | None = None
+    ) -> bytes:
+        """The campus's indicators as CSV.
+
+        A row for each step, with its beginning and end on the site's clock and their offset. Cells of what is not
+        known, or of too few members, are empty. At most 92 days by day, 366 by month. In Wh and micro-credits.
+
+        from_: The first day at the site; today.
+        to: The last day, included; as `from`.
+        step: day (at most 92) or month.
+        """
+        answer: bytes = self._transport.ask(
+            "GET", "/api/v1/indicators.csv", bytes, query={"from": from_, "to": to, "step": step}
+        )
+        return answer
+
+    def get_indicators_xlsx(
+        self, *, from_: date | None = None, to: date | None = None, step: Literal["day", "month"] | None = None
+    ) -> bytes:
+        """The campus's indicators as XLSX.
+
+        A row for each step, with its beginning and end on the site's clock and their offset. Cells of what is not
+        known, or of too few members, are empty. At most 92 days by day, 366 by month. In kWh and credits. A second
+        sheet has all of it together.
+
+        from_: The first day at the site; today.
+        to: The last day, included; as `from`.
+        step: day (at most 92) or month.
+        """
+        answer: bytes = self._transport.ask(
+            "GET", "/api/v1/indicators.xlsx", bytes, query={"from": from_, "to": to, "step": step}
         )
         return answer
 
@@ -561,6 +615,22 @@ class CampusClient(Service):
     def iterate_bills(self) -> Iterator[schemas.IssuedBillHead]:
         """All that list_bills has, a page at a time: issued bills of all members, by pseudonym, the newest first."""
         return pages(lambda cursor: self.list_bills(cursor=cursor), "bills")
+
+    def list_books(self, *, cursor: int | None = None) -> schemas.EpochBookRows:
+        """Epochs with what their final books say, the newest first.
+
+        It needs a token's scope audit:read.
+
+        cursor: `next` of the page before; the newest where it is left out.
+        """
+        answer: schemas.EpochBookRows = self._transport.ask(
+            "GET", "/api/v1/log/books", schemas.EpochBookRows, query={"cursor": cursor}
+        )
+        return answer
+
+    def iterate_books(self) -> Iterator[schemas.EpochBookRow]:
+        """All that list_books has, a page at a time: epochs with what their final books say, the newest first."""
+        return pages(lambda cursor: self.list_books(cursor=cursor), "books")
 
     def list_comparisons(self, *, cursor: int | None = None) -> schemas.Comparisons:
         """Comparisons of books and chain, the newest first.

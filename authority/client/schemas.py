@@ -419,6 +419,26 @@ class Bills:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BookOrder:
+    """An order of a final book.
+
+    side: bid: it buys; ask: it sells.
+    number: Its number in the book.
+    member_index: The member's number on the chain.
+    price_micro_credits_per_kwh: Its limit.
+    quantity_wh: How much it is of.
+    filled_wh: How much of it was filled.
+    """
+
+    side: Literal["bid", "ask"]
+    number: int
+    member_index: int
+    price_micro_credits_per_kwh: int
+    quantity_wh: int
+    filled_wh: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildingNow:
     """One public building: generation and consumption behind its meters.
 
@@ -797,6 +817,42 @@ class EnergyTokens:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EpochBookRow:
+    """An epoch, and whether the log has its final book.
+
+    epoch: The epoch.
+    state: How far settlement is with it.
+    bids: Orders that buy.
+    asks: Orders that sell.
+    traded_wh: Energy traded.
+    price_micro_credits_per_kwh: The price; null where nothing traded, or before.
+    log_size: How many entries its checkpoint covers; null before it is pinned.
+    has_book: Whether the log has its final book.
+    """
+
+    epoch: int
+    state: str
+    bids: int
+    asks: int
+    traded_wh: int
+    price_micro_credits_per_kwh: int | None
+    log_size: int | None
+    has_book: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochBookRows:
+    """Epochs, the newest first.
+
+    books: At most 50.
+    next: What to ask for next, as `cursor`; null where there are no older ones.
+    """
+
+    books: tuple[EpochBookRow, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpochNow:
     """The running market epoch.
 
@@ -977,6 +1033,38 @@ class Fills:
 
     fills: tuple[Fill, ...]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalBook:
+    """An epoch's final book out of the log, cleared again by the rule, and its hash beside the chain's.
+
+    epoch: The epoch.
+    leaf: The book's entry in the log.
+    price_micro_credits_per_kwh: The price; 0 where nothing traded.
+    lowest_price_micro_credits_per_kwh: The lowest price that trades as much.
+    highest_price_micro_credits_per_kwh: The highest.
+    reference_price_micro_credits_per_kwh: The price that decides between them.
+    traded_wh: Energy traded.
+    fees_micro_credits: Fees, wheeling and rounding.
+    faults: What the rule would have made otherwise; empty where all is the same.
+    sha256: The hash of the book's bytes, hex.
+    pinned_sha256: The chain's word; null where it has none, or the validator does not answer.
+    orders: All orders, bids first, in the book's order.
+    """
+
+    epoch: int
+    leaf: int
+    price_micro_credits_per_kwh: int
+    lowest_price_micro_credits_per_kwh: int
+    highest_price_micro_credits_per_kwh: int
+    reference_price_micro_credits_per_kwh: int
+    traded_wh: int
+    fees_micro_credits: int
+    faults: tuple[str, ...]
+    sha256: str
+    pinned_sha256: str | None
+    orders: tuple[BookOrder, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from authority.language.reading import marked, spoken
@@ -69,19 +69,7 @@ class Chosen:
 
 def held(session: Session, chosen: Chosen = Chosen(), most: int | None = None) -> list[HeldReading]:
     """The readings that wait for a decision, oldest first, at most so many; NotFoundError for a meter there is not."""
-    query = select(Frame).where(metering.held_back(Frame))
-    if chosen.meter is not None:
-        gateway, _, name = chosen.meter.partition("/")
-        meter = session.scalar(select(Meter.id).where(Meter.gateway_name == gateway, Meter.name == name))
-        if meter is None:
-            raise NotFoundError(f"there is no meter {chosen.meter}; name it as GATEWAY/METER")
-        query = query.where(Frame.meter_pk == meter)
-    if chosen.since is not None:
-        query = query.where(Frame.interval_end >= chosen.since)
-    if chosen.code is not None:
-        query = query.where(Frame.code == chosen.code)
-    if chosen.after is not None:
-        query = query.where(Frame.log_index > chosen.after)
+    query = select(Frame).where(*_wanted(session, chosen))
     rows = session.scalars(query.options(joinedload(Frame.meter)).order_by(Frame.log_index).limit(most))
     return [
         HeldReading(
@@ -97,6 +85,31 @@ def held(session: Session, chosen: Chosen = Chosen(), most: int | None = None) -
         )
         for row in rows
     ]
+
+
+def count(session: Session, chosen: Chosen = Chosen()) -> tuple[int, int | None]:
+    """How many readings wait for a decision, and the last one's place in the log; NotFoundError as `held`."""
+    query = select(func.count(), func.max(Frame.log_index)).where(*_wanted(session, chosen))
+    found, last = session.execute(query).one()
+    return int(found), last
+
+
+def _wanted(session: Session, chosen: Chosen) -> list[ColumnElement[bool]]:
+    """What is asked of the readings that are meant."""
+    wanted: list[ColumnElement[bool]] = [metering.held_back(Frame)]
+    if chosen.meter is not None:
+        gateway, _, name = chosen.meter.partition("/")
+        meter = session.scalar(select(Meter.id).where(Meter.gateway_name == gateway, Meter.name == name))
+        if meter is None:
+            raise NotFoundError(f"there is no meter {chosen.meter}; name it as GATEWAY/METER")
+        wanted.append(Frame.meter_pk == meter)
+    if chosen.since is not None:
+        wanted.append(Frame.interval_end >= chosen.since)
+    if chosen.code is not None:
+        wanted.append(Frame.code == chosen.code)
+    if chosen.after is not None:
+        wanted.append(Frame.log_index > chosen.after)
+    return wanted
 
 
 def _frame(session: Session, log_index: int) -> Frame:

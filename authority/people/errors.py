@@ -79,12 +79,6 @@ class TooOftenError(PeopleError):
         super().__init__(f"you ask too often; try again in {self.seconds} s")
 
 
-class KeyMalformedError(PeopleError):
-    """An Idempotency-Key that is too short, too long, or has what is not printed."""
-
-    code = "malformed"
-
-
 class KeyReusedError(PeopleError):
     """An Idempotency-Key that was used for another request."""
 

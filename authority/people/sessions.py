@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from authority.language.reading import marked
 from authority.log import log
 from authority.people import records, secrets
 from authority.people.errors import SessionUnknownError, SignInAgainError
@@ -27,6 +28,7 @@ SEEN_SECONDS = 60
 MAX_BROWSER = 64
 FRESH_SECONDS = 300
 """How long ago somebody may have signed in who changes how it signs in."""
+HOW_ONE_SIGNS_IN = marked("it changes how you sign in")
 BY_LINK = "link"
 """How a session began by a demonstration's link, which proves nothing."""
 
@@ -111,7 +113,7 @@ def listed(session: Session, person_id: int | None, now: int) -> list[dict[str, 
     ]
 
 
-def require_fresh(session: Session, id: str, now: int, why: str = "it changes how you sign in") -> None:
+def require_fresh(session: Session, id: str, now: int, why: str = HOW_ONE_SIGNS_IN) -> None:
     """SignInAgainError where a session did not begin just now: whoever finds an open browser changes nothing by it."""
     if not is_fresh(session, id, now):
         raise SignInAgainError(f"for this, sign in once more: {why}")

@@ -28,9 +28,11 @@ from authority.api import (
     gate,
     held,
     idempotency,
+    indicator_files,
     log_reading,
     me,
     me_certificates,
+    me_delegates,
     me_export,
     me_files,
     me_leaving,
@@ -340,7 +342,9 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(people_pages.blueprint(people.app))
     app.register_blueprint(oidc_pages.blueprint(people.app, provider))
     app.register_blueprint(role_pages.blueprint(people.app))
-    app.register_blueprint(delegate_pages.blueprint(people.app))
+    acting = me_delegates.Delegates(people.app)
+    app.register_blueprint(me_delegates.blueprint(acting))
+    app.register_blueprint(delegate_pages.blueprint(acting))
     app.register_blueprint(member_pages.blueprint(people.app, members, by_hand))
     app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
     app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
@@ -411,6 +415,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(market_pages.blueprint(market))
     indicators = CampusIndicators(people.app)
     app.register_blueprint(indicators_blueprint(indicators))
+    app.register_blueprint(indicator_files.blueprint(indicators))
     app.register_blueprint(indicator_pages.blueprint(indicators))
     plan = CampusPlan(people.app)
     app.register_blueprint(plan_blueprint(plan))

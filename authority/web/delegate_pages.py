@@ -10,53 +10,41 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from authority.api import gate
 from authority.api.gate import Rule
-from authority.app import App
+from authority.api.me_delegates import OF_THE_MEMBER, Delegates
 from authority.billing.calendar import local
 from authority.errors import MailOffError
-from authority.language.reading import marked
 from authority.people import delegates, invitation_mails, sessions
-from authority.people.errors import PeopleError, TooOftenError
-from authority.people.limits import Bucket
-from authority.people.roles import MEMBER, OF_A_MEMBER, MemberAccount
-from authority.refusals import NotFoundError
+from authority.people.errors import PeopleError
+from authority.people.roles import OF_A_MEMBER
 from authority.web import ranges
 from authority.web.answers import page, redirect, status_of
 
 RULES: Mapping[str, Rule] = {
     "delegates.shown": Rule(OF_A_MEMBER),
-    "delegates.invite": Rule(frozenset({MEMBER})),
-    "delegates.end": Rule(frozenset({MEMBER})),
+    "delegates.invite": Rule(OF_THE_MEMBER),
+    "delegates.end": Rule(OF_THE_MEMBER),
 }
-WHY = marked("it lets somebody act for you")
 
 
-def _member() -> MemberAccount:
-    found = gate.principal().member
-    if found is None:
-        raise NotFoundError("you are no member of the market")
-    return found
-
-
-def blueprint(app: App) -> Blueprint:
-    """The page over an opened authority."""
-    pages = Blueprint("delegates", __name__, url_prefix="/me/delegates")
+def blueprint(its: Delegates) -> Blueprint:
+    """The page over the query layer."""
+    pages, app = Blueprint("delegates", __name__, url_prefix="/me/delegates"), its.app
     zone = ZoneInfo(app.home.settings.site.zone)
-    invites = Bucket(delegates.INVITES_AT_ONCE, delegates.INVITE_SECONDS)
 
     def answer(message: str = "", status: int = 200, **words: Any) -> Response:
-        who, now, member = gate.principal(), app.clock(), _member()
+        who = gate.principal()
         with app.store.read() as session:
-            text = render_template(
-                "delegates.html",
-                delegates=delegates.of_member(session, member.id, now) if who.is_own else [],
-                until=delegates.term(session, who),
-                fresh=sessions.is_fresh(session, who.session, now),
-                mails=invitation_mails.possible(app.home),
-                longest=delegates.LONGEST_DAYS,
-                at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y, %H:%M"),
-                message=message,
-                words=words,
-            )
+            fresh = sessions.is_fresh(session, who.session, app.clock())
+        text = render_template(
+            "delegates.html",
+            found=its.of(who),
+            fresh=fresh,
+            mails=invitation_mails.possible(app.home),
+            longest=delegates.LONGEST_DAYS,
+            at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y, %H:%M"),
+            message=message,
+            words=words,
+        )
         return page(text, status)
 
     @pages.get("")
@@ -66,28 +54,19 @@ def blueprint(app: App) -> Blueprint:
     @pages.post("")
     def invite() -> Response:
         """Have somebody act for the member. It takes a sign-in of just now."""
-        who, now, form = gate.principal(), app.clock(), request.form
-        days = form.get("days", "")
+        given = {name: request.form.get(name, "") for name in ("login", "name", "days")}
+        days = given["days"]
         length = int(days) if days.isascii() and days.isdigit() and len(days) < 6 else 0
         try:
-            with app.store.read() as session:
-                sessions.require_fresh(session, who.session, now, WHY)
-            if (wait := invites.wait(who.pseudonym)) > 0:
-                raise TooOftenError(wait)
-            with app.store.write() as session:
-                delegates.invite(
-                    session, app.home, who, _member(), form.get("login", ""), form.get("name", ""), length, now=now
-                )
+            its.invite(gate.principal(), given["login"], given["name"], length)
         except (PeopleError, MailOffError) as error:
-            given = {"login": form.get("login", ""), "name": form.get("name", ""), "days": days}
             return answer(str(error), status_of(error), **given)
         return redirect(url_for("delegates.shown"))
 
     @pages.post("/<pseudonym>/end")
     def end(pseudonym: str) -> Response:
         """End a delegate's part; sent twice it is done once."""
-        with app.store.write() as session:
-            delegates.end(session, gate.principal(), _member(), pseudonym, now=app.clock())
+        its.end(gate.principal(), pseudonym)
         return redirect(url_for("delegates.shown"))
 
     return pages

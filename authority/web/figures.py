@@ -14,6 +14,7 @@ from authority.figures import (
     credits_per_kwh,
     grouped,
     kilowatt_hours,
+    kilowatt_hours_in_column,
     kilowatts,
 )
 from authority.language.reading import gettext, ngettext
@@ -29,8 +30,10 @@ __all__ = [
     "credits",
     "credits_in_column",
     "credits_per_kwh",
+    "days_left",
     "grouped",
     "kilowatt_hours",
+    "kilowatt_hours_in_column",
     "kilowatts",
     "length",
     "since",
@@ -38,6 +41,8 @@ __all__ = [
 
 AGE_SECONDS = 30 * 86_400
 """Up to when an age says more than a date."""
+MOST_DAYS = 3_650
+"""Ten years."""
 
 
 def ago(seconds: int) -> str:
@@ -74,6 +79,13 @@ def amount_of_time(seconds: int) -> str:
     if seconds < 3600:
         return ngettext("%(count)s minute", "%(count)s minutes", seconds // 60)
     return gettext("%(hours)s hours", hours=f"{seconds / 3600:.1f}")
+
+
+def days_left(days: float) -> str:
+    """For how long something lasts: 12 days; beyond MOST_DAYS it is no matter for how long."""
+    if days > MOST_DAYS:
+        return gettext("more than ten years")
+    return gettext("%(days)s days", days=grouped(round(days)))
 
 
 def clock(seconds: int) -> str:

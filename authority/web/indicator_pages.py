@@ -145,6 +145,7 @@ def blueprint(indicators: CampusIndicators) -> Blueprint:
         first, last = ranges.around(view, ranges.day_of(request.args.get("day", ""), today))
         found = indicators.over(first, last, STEPS[view])
         named = "month" if view == "day" else view
+        asked = f"from={first}&to={last}&step={STEPS[view]}"
         labels = [ranges.label(step.starts_at, named, indicators.zone) for step in found.steps]
         text = render_template(
             "indicators.html",
@@ -167,7 +168,9 @@ def blueprint(indicators: CampusIndicators) -> Blueprint:
             kilograms=kilograms,
             width=WIDTH,
             height=HEIGHT,
-            json=f"{url_for('indicators.over')}?from={first}&to={last}&step={STEPS[view]}",
+            json=f"{url_for('indicators.over')}?{asked}",
+            csv=f"{url_for('indicator_files.as_csv')}?{asked}",
+            xlsx=f"{url_for('indicator_files.as_xlsx')}?{asked}",
         )
         return answers.page(text)
 

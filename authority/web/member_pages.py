@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from authority.api import days, gate
 from authority.api.asking import ChainAwayError
 from authority.api.gate import Rule
 from authority.api.hand_orders import SHOWN_EPOCHS, BookClosedError, HandOrderInvalidError, HandOrders, proposed
-from authority.api.member import Energy, Flows, Members, order_of
+from authority.api.member import Energy, Flows, Members, order_of, summed
 from authority.app import App
 from authority.billing.calendar import local, midnight
 from authority.billing.money import spaced
@@ -166,7 +166,7 @@ def same_part(
     last = before[1] if day is None else day - timedelta(days=1)
     if last >= before[0]:
         parts.append(members.energy(its, before[0], last, ranges.VIEWS[view]).total.flows)
-    return functools.reduce(_together, parts, None)
+    return summed(parts)
 
 
 def _same_day(first: date, before: tuple[date, date], view: str, today: date) -> date | None:
@@ -181,12 +181,6 @@ def _until(members: Members, its: MemberAccount, day: date, seconds: int) -> lis
     """What a day had in so many seconds from its beginning, by quarters of an hour."""
     steps = members.energy(its, day, day, days.QUARTER).steps
     return [step.flows for step in steps if step.ends_at <= steps[0].starts_at + seconds]
-
-
-def _together(one: Flows | None, other: Flows | None) -> Flows | None:
-    if one is None or other is None:
-        return one or other
-    return Flows(**{name: value + getattr(other, name) for name, value in asdict(one).items()})
 
 
 def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:

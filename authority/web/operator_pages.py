@@ -103,7 +103,7 @@ class Shown:
         code, meter = (request.values.get(name) or None for name in ("code", "meter"))
         found, more = self.held.listed(held.Chosen(meter=meter, code=code, after=answers.place("after")))
         with self.app.store.read() as session:
-            every = [each.log_index for each in held.held(session, held.Chosen(meter=meter, code=code))]
+            count, last = held.count(session, held.Chosen(meter=meter, code=code))
         return self._page(
             "op_held.html",
             HELD,
@@ -111,8 +111,8 @@ class Shown:
             status,
             readings=found,
             more=more,
-            count=len(every),
-            last=every[-1] if every else None,
+            count=count,
+            last=last,
             code=code,
             meter=meter,
             causes=evidence.CAUSES,

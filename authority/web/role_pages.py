@@ -25,7 +25,7 @@ PEOPLE = "people"
 WHY = marked("it changes what somebody may do here")
 MAY = {
     "operator": marked("looks after meters, readings, enrolments and members"),
-    "treasurer": marked("closes periods, issues bills, takes in payments and credits"),
+    "treasurer": marked("closes periods, issues bills, enters payments and credits"),
     "auditor": marked("reads everything, and has everything computed again"),
     "authority": marked("appoints people, and decides on what takes two people"),
 }

@@ -40,7 +40,8 @@ ERRORS_OF = (
     "enrolment/approvals.py", "enrolment/requests.py", "errors.py", "governance/acts.py", "log/nameless.py",
     "market/credits.py", "market/hand_orders.py", "market/policies.py", "market/standing_orders.py",
     "market/transfers.py", "operations/chain_state.py", "operations/exchange.py", "operations/handover.py",
-    "operations/members.py", "operations/news.py", "operations/replacing_wallets.py", "operations/tickets.py",
+    "operations/members.py", "operations/news.py", "operations/replacing_wallets.py", "operations/suspensions.py",
+    "operations/tickets.py",
     "operations/upgrade.py", "operations/wallet_requests.py", "people",
     "refusals.py", "status/judgement.py", "typed.py", "web",
 )  # fmt: skip

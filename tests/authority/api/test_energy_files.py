@@ -116,3 +116,26 @@ def test_a_delegates_download_is_logged_and_a_wrong_range_is_refused(site: Peopl
     assert (act.actor, act.data["what"]) == (site.people[DELEGATE].pseudonym, "energy")
     page = site.client(MEMBER).get("/me/energy?view=month&day=2026-06-20").text
     assert "/api/v1/me/energy.xlsx?from=2026-06-01&amp;to=2026-06-30&amp;step=quarter" in page
+
+
+@pytest.mark.parametrize("kind", [".csv", ".xlsx", "/green-button"])
+def test_a_file_that_has_not_changed_is_not_sent_again(site: PeopleSite, clock: Any, kind: str) -> None:
+    query = {"from": "2026-06-18", "to": "2026-06-21"}
+    first = asked(site, kind, **query)
+    tag = first.headers["ETag"]
+    assert first.status_code == 200
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    assert {"Cookie", "Authorization"} <= {each.strip() for each in first.headers["Vary"].split(",")}
+    clock.now += 60
+    client, url = site.client(MEMBER), f"/api/v1/me/energy{kind}"
+    again = client.get(url, query_string=query, headers={"If-None-Match": tag})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
+    other = client.get(url, query_string={**query, "to": "2026-06-20"}, headers={"If-None-Match": tag})
+    assert (other.status_code, other.headers["ETag"] != tag) == (200, True)
+    with site.app.store.write() as session:
+        session.get_one(User, site.members["Dormitory A"].id).name = "Hall A"
+    if kind != ".csv":
+        renamed = client.get(url, query_string=query, headers={"If-None-Match": tag})
+        assert renamed.status_code == 200, "the name in it is another"
+    stranger = site.client("other").get(url, query_string=query, headers={"If-None-Match": tag})
+    assert stranger.status_code == 200, "another member's file is another"

@@ -97,3 +97,20 @@ def test_a_reading_under_a_replaced_key_cannot_be_released(app: App, add_meter: 
     with pytest.raises(RefusalError, match="replaced") as caught, app.store.write() as session:
         held.release(session, 0, actor="operator", reason="", now=78)
     assert caught.value.code == "superseded"
+
+
+def test_the_database_counts_what_the_list_has(app: App, add_meter: Callable[..., Any]) -> None:
+    meter, other = add_meter(), add_meter("wind")
+    take(app, meter.next(), meter.next(50_000), meter.next())
+    take(app, other.next(), other.next(consumption=5))
+    with app.store.read() as session:
+        every = held.held(session)
+        assert len({row.code for row in every}) == 2
+        choices = [held.Chosen(), held.Chosen(since=every[-1].interval_end), held.Chosen(after=every[0].log_index)]
+        choices += [held.Chosen(code=code) for code in (*{row.code for row in every}, "nothing")]
+        choices += [held.Chosen(meter=f"{row.gateway}/{row.meter}") for row in every]
+        for chosen in choices:
+            listed = [row.log_index for row in held.held(session, chosen)]
+            assert held.count(session, chosen) == (len(listed), listed[-1] if listed else None), chosen
+        with pytest.raises(RefusalError):
+            held.count(session, held.Chosen(meter="gw-1/none"))

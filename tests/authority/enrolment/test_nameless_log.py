@@ -22,7 +22,7 @@ from authority.log import gate
 from authority.market import policies
 from authority.market.prices import MarketPrices
 from authority.market.standing_orders import StandingOrder
-from authority.operations import meters, news, tickets, wallet_requests
+from authority.operations import meters, news, suspensions, tickets, wallet_requests
 from authority.operations.desk import Desk
 from authority.people import dangerous, invitations, leave_requests, proposals, reads, records, sessions, tokens
 from authority.people.roles import Principal
@@ -76,7 +76,7 @@ def test_no_leaf_names_anybody(app: App) -> None:
         "enrolment_rejected", "standing_order_set", "standing_order_removed", "ticket_opened", "announcement_made",
         "wallet_asked", "wallet_refused", "leave_asked", "leave_refused", "role_granted", "role_withdrawn",
         "person_invited", "person_erased", "signed_in", "token_made", "token_ended", "data_read", "proposal_made",
-        "meter_suspended",
+        "meter_suspended", "member_status_asked",
     }, kinds  # fmt: skip
 
 
@@ -128,6 +128,7 @@ def live(app: App, now: int) -> str:
         prices = MarketPrices(80_000, 300_000, 280_000, 20_000, 100, 100)
         policies.change_standing_order(session, member.name, order, by=ada.actor, now=now, prices=prices)
         policies.end_standing_order(session, member.name, by=ada.actor, now=now)
+        member.registered_at = now
         member_id, wallet, ada_id = member.id, member.wallet, people["member"].id
     reads.note(app.store, emmy, "bill", wallet, now)
     about = tickets.About(now - 3600, now - 1800)
@@ -135,6 +136,7 @@ def live(app: App, now: int) -> str:
     news.publish(app, "Zebra Hall", "Dear people of Zebra Hall", now, now + 60, "building", "Zebra Hall", actor=LOGIN)
     wallet_requests.ask(app, member_id, str(Keypair().pubkey()), actor=ada.actor)
     wallet_requests.refuse(app, 1, REASON, actor=LOGIN)
+    suspensions.ask(app, wallet, "suspended", REASON, actor=LOGIN)
     leave_requests.ask(app, ada, forfeit=False)
     leave_requests.refuse(app, 1, REASON, actor=LOGIN)
     data = {"person": people["operator"].pseudonym}

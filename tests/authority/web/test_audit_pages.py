@@ -1,5 +1,6 @@
 """The auditor's pages over a campus that traded: log, checkpoints, books cleared again, who read what, the audit."""
 
+import hashlib
 import json
 import re
 import sys
@@ -18,9 +19,11 @@ from authority.api.audit_job import AuditJob
 from authority.api.audit_log import PAGE
 from authority.log import log
 from authority.market.clearing import Order, clear
-from authority.people.roles import AUDITOR, MEMBER
+from authority.people import records, tokens
+from authority.people.roles import AUDITOR, MEMBER, READ_AUDIT, READ_OPERATIONS
 from authority.store.log import Act, Checkpoint, PublishedCheckpoint
 from authority.store.metering import Frame
+from authority.store.persons import Person
 from authority.store.settlement import SettlementEpoch
 
 
@@ -46,6 +49,44 @@ def ask(site):
 def traded_epoch(site):
     with site.campus.app.store.read() as session:
         return session.scalars(select(SettlementEpoch.epoch).where(SettlementEpoch.traded_wh > 0)).first()
+
+
+def test_programs_read_the_books_as_the_pages_show_them(site, ask):
+    with site.campus.app.store.write() as session:
+        person = session.query(Person).filter_by(pseudonym=site.pseudonyms[AUDITOR]).one()
+        owner = records.principal(session, person, "s", site.campus.app.clock())
+        given = [
+            tokens.make(session, owner, scope, [scope], 30, site.campus.app.clock())[1]
+            for scope in (READ_AUDIT, READ_OPERATIONS)
+        ]
+
+    def program(path, token=given[0]):
+        headers = {"Authorization": f"Bearer {token}"}
+        return site.flask.test_client().get(f"/api/v1/log/books{path}", headers=headers)
+
+    epoch = traded_epoch(site)
+    rows = program("").json["books"]
+    assert [row["epoch"] for row in rows] == sorted((row["epoch"] for row in rows), reverse=True)
+    (row,) = [row for row in rows if row["epoch"] == epoch]
+    assert row["has_book"]
+    book = program(f"/{epoch}").json
+    assert book["faults"] == []
+    assert book["sha256"] == book["pinned_sha256"]
+    assert book["traded_wh"] == row["traded_wh"] > 0
+    for side in ("bid", "ask"):
+        assert sum(each["filled_wh"] for each in book["orders"] if each["side"] == side) == book["traded_wh"]
+    data = program(f"/{epoch}/bytes")
+    assert hashlib.sha256(data.data).hexdigest() == book["sha256"]
+    assert data.headers["Cache-Control"] == "private, no-cache"
+    page = ask(f"/audit/epochs/{epoch}")
+    assert book["sha256"] in page
+    empty = next(row["epoch"] for row in rows if not row["has_book"])
+    for path in (f"/{empty}", f"/{empty}/bytes", "/999999999"):
+        assert program(path).status_code == 404, path
+    assert program("?cursor=0").status_code == 400
+    for path in ("", f"/{epoch}", f"/{epoch}/bytes"):
+        assert (program(path, given[1]).status_code) == 403, path
+        assert site.client(MEMBER).get(f"/api/v1/log/books{path}").status_code == 404, path
 
 
 def indexes(page):

@@ -131,6 +131,29 @@ def test_invited_again_the_day_is_another_and_the_mail_is_one(site: PeopleSite) 
         assert len(session.scalars(select(InvitationMail)).all()) == 1, "who signs in already needs no link"
 
 
+def test_the_api_does_the_same_for_the_person_itself_and_for_no_token(site: PeopleSite) -> None:
+    client, url = site.client(MEMBER), "/api/v1/me/delegates"
+    sent = {"X-Form-Token": site.form(MEMBER)["form_token"], "Idempotency-Key": "invite Grace once"}
+    body = {"login": NEW, "name": "Grace", "days": 7}
+    made = client.post(url, json=body, headers=sent)
+    assert (made.status_code, {each["login"]: each["mail"] for each in made.json["delegates"]}[NEW]) == (202, "waiting")
+    assert client.post(url, json=body, headers=sent).json == made.json
+    assert client.get(url).json == made.json
+    for wrong in ({**body, "days": 0}, {**body, "days": "7"}, {"name": "Grace"}):
+        refused = client.post(url, json=wrong, headers={"X-Form-Token": sent["X-Form-Token"]})
+        assert refused.status_code == 400, wrong
+    acts = site.client(DELEGATE).get(url).json
+    assert (acts["acts_for"], acts["delegates"]) == ("Dormitory A", [])
+    assert acts["until"] > site.app.clock()
+    grace = next(each["pseudonym"] for each in made.json["delegates"] if each["login"] == NEW)
+    for _ in range(2):
+        ended = client.delete(f"{url}/{grace}", headers={"X-Form-Token": sent["X-Form-Token"]})
+        assert (ended.status_code, NEW in ended.text) == (200, False)
+    assert client.delete(f"{url}/x", headers={"X-Form-Token": sent["X-Form-Token"]}).status_code == 404
+    token = {"Authorization": f"Bearer {site.tokens[READ_ENERGY]}"}
+    assert site.flask.test_client().get(url, headers=token).status_code == 403
+
+
 @pytest.mark.parametrize(
     ("login", "days", "words"),
     [

@@ -90,3 +90,22 @@ def test_what_is_long_ago_has_its_day_at_the_site():
     assert ages == ["now", "24 h ago", "2 days ago", "29 days ago", "1 Sep 2026", "1 Sep 2026"]
     with reading.reading("th"):
         assert figures.since(at, at + 30 * 86_400, zone) == "1 ก.ย. 2569"
+
+
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [
+        (0.4, "0 days"),
+        (12.6, "13 days"),
+        (3_650.0, f"3{NARROW}650 days"),
+        (3_650.1, "more than ten years"),
+        (4_477_933.0, "more than ten years"),
+    ],
+)
+def test_how_long_money_lasts_is_a_figure_up_to_ten_years(days, text):
+    assert figures.days_left(days) == text
+
+
+@pytest.mark.parametrize("wh", [None, 0, 1_234_567, -50])
+def test_in_a_column_a_head_has_the_unit(wh):
+    assert figures.kilowatt_hours(wh) == figures.kilowatt_hours_in_column(wh) + ("" if wh is None else " kWh")

@@ -83,6 +83,8 @@ OPEN_TO = {
     "role_pages": {AUTHORITY},
     "delegates": {MEMBER},
     "delegates.shown": {MEMBER, DELEGATE},
+    "me_delegates": {MEMBER},
+    "me_delegates.listed": {MEMBER, DELEGATE},
     "audit": {AUDITOR, AUTHORITY},
     "audits": {AUDITOR, AUTHORITY},
     "log_reading": {AUDITOR, AUTHORITY},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import zipfile
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -104,6 +107,37 @@ def test_two_private_members_are_no_sum_on_the_plan(app: App, clock: Any) -> Non
     made = build(app)
     add_members(app, {name: its[:8] for name, its in list(PRIVATE.items())[:2]}, BEGIN)
     assert made.client().get("/api/v1/plan").json["others"]["generation_wh"] is None
+
+
+def test_the_indicators_are_there_as_tables_with_the_same_figures(site: PeopleSite) -> None:
+    query = {"from": "2026-06-09", "to": "2026-06-11", "step": "day"}
+    told = site.client().get("/api/v1/indicators", query_string=query).json
+    answer = site.client().get("/api/v1/indicators.csv", query_string=query)
+    assert answer.content_type == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="campus-2026-06-09-2026-06-11-day.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["starts"] for row in rows] == [step["starts"] for step in told["steps"]]
+    assert any(row["generation_wh"] for row in rows)
+    for row, step in zip(rows, told["steps"], strict=True):
+        for name in set(step) - {"starts_at", "ends_at", "starts"}:
+            assert row[name] == ("" if step[name] is None else str(step[name])), name
+    book = site.client().get("/api/v1/indicators.xlsx", query_string=query)
+    with zipfile.ZipFile(io.BytesIO(book.data)) as found:
+        sheet = found.read("xl/worksheets/sheet1.xml").decode()
+    assert "generation_kwh" in sheet
+    assert "price_credits_per_kwh" in sheet
+    for step in told["steps"]:
+        if step["generation_wh"]:
+            assert f"<v>{step['generation_wh'] / 1_000:.16g}</v>" in sheet
+    for kind in ("csv", "xlsx"):
+        url = f"/api/v1/indicators.{kind}"
+        got = site.client().get(url, query_string=query)
+        assert got.headers["Cache-Control"] == "public, max-age=30"
+        same = site.client().get(url, query_string=query, headers={"If-None-Match": got.headers["ETag"]})
+        assert (same.status_code, same.data) == (304, b"")
+        assert site.client().get(url, query_string={**query, "to": "2027-06-11"}).status_code == 400
+        page = site.client().get(f"/indicators?view=month&day={DAY}").text
+        assert f'href="{url}?from=2026-06-01&amp;to=2026-06-30&amp;step=day"' in page
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
