@@ -60,12 +60,29 @@ class Said:
 
 def figures(page: str) -> Iterator[Said]:
     """Every figure with decimals in what a page says; axes of charts are no amounts."""
-    text = html.unescape(re.sub(r"<[^>]+>", " ", _NO_TEXT.sub(" ", page.partition("<main")[2])))
+    body = re.sub(r"<table.*?</table>", _units_in_cells, page.partition("<main")[2], flags=re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]+>", " ", _NO_TEXT.sub(" ", body)))
     for match in _FIGURE.finditer(text):
         number, unit = Decimal(match[1].replace("\u202f", "")), bool(match[2])
         value = number * (1_000 if unit else 1_000_000)
         assert value == int(value), match[0]
         yield Said(match[0].strip(), int(value), unit)
+
+
+def _units_in_cells(table: re.Match[str]) -> str:
+    """A table whose figures have the unit kWh themselves, where its head has it for a column."""
+    head, body = table[0].partition("<tbody")[::2]
+    columns = {place for place, name in enumerate(re.findall(r"<th[^>]*>(.*?)</th>", head)) if name == "kWh"}
+    if not columns:
+        return table[0]
+
+    def row(found: re.Match[str]) -> str:
+        cells = re.split(r"(?=<t[hd][ >])", found[0])  # what comes before the first cell, and the cells
+        for place in columns:
+            cells[place + 1] = re.sub(r"(\d)(?=</td>)", r"\1 kWh", cells[place + 1])
+        return "".join(cells)
+
+    return head + "<tbody" + re.sub(r"<tr.*?</tr>", row, body, flags=re.DOTALL)
 
 
 def unknown(page: str, known: Known) -> list[str]:
