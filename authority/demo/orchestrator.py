@@ -353,8 +353,11 @@ class Demo:
         self.progress.say()
         self.progress.headline(f"Campus now: http://127.0.0.1:{settings.web.port}/")
         self.progress.say("Look around as (each link signs you in):")
-        for role, link in visitors.links(self.app, actor=ACTOR).items():
+        links, password = visitors.links(self.app, actor=ACTOR)
+        for role, link in links.items():
             self.progress.say(f"  {role:<10}{link}")
+        login = visitors.login_of("authority")
+        self.progress.say(f"Where a page wants you to sign in once more, as {login} and so on: {password}")
         self.progress.say(f"Logs: {self.stage.logs}")
         self.progress.say(in_words(settings.epoch.seconds))
         first = self.playback.quarter(self.first_epoch)

@@ -16,7 +16,7 @@ def test_each_link_signs_in_as_its_role_or_flat(home):
     with app.store.write() as session:
         read = plan.parse(campus.PLAN.read_bytes())
         plan.apply(session, read, home, actor="demo", now=app.clock(), random=os.urandom)
-    links = visitors.links(app, actor="demo")
+    links, password = visitors.links(app, actor="demo")
     assert list(links) == [*ROLES, "flat 1", "flat 2", "flat 3", "flat 4"]
     members = {**visitors.MEMBERS, **{f"flat {number}": f"Faculty Housing flat {number}" for number in range(1, 5)}}
     flask = create_app(Source(), people=People(app, lambda: None))
@@ -31,4 +31,8 @@ def test_each_link_signs_in_as_its_role_or_flat(home):
             assert asked["roles"] == [label if label in ROLES else MEMBER]
         assert asked["member"] == members.get(label)
         assert client.get(path, base_url="http://energy.campus.example").status_code == 404
+        fields = {"login": visitors.login_of(label), "password": password, "next": "/account"}
+        headers = {"Origin": "http://127.0.0.1:8000"}
+        signed = flask.test_client().post("/login", data=fields, headers=headers, base_url="http://127.0.0.1:8000")
+        assert (signed.status_code, signed.headers["Location"]) == (303, "/account"), label
     app.store.close()
