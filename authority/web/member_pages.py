@@ -219,6 +219,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
         is_whole = (first, last) == ranges.around(view, first)
         before = ranges.around(view, first - timedelta(days=1))
         found = members.energy(its, first, last, ranges.VIEWS[view])
+        earlier = ranges.a_year_earlier(view, first) if is_whole else None
         labels = [ranges.label(step.starts_at, view, members.zone) for step in found.steps]
         text = render_template(
             "energy.html",
@@ -232,6 +233,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             energy=found,
             is_whole=is_whole,
             compared=same_part(members, its, found, (first, last), before, view, today_) if is_whole else None,
+            year_earlier=same_part(members, its, found, (first, last), earlier, view, today_) if earlier else None,
             labels=labels,
             marks=ranges.marks(labels, view),
             chart=chart(found, labels),

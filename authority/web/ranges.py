@@ -38,6 +38,13 @@ def around(view: str, day: date) -> tuple[date, date]:
     return day.replace(month=1, day=1), day.replace(month=12, day=31)
 
 
+def a_year_earlier(view: str, first: date) -> tuple[date, date] | None:
+    """The same day or month of the year before; None of a year, which has that year beside it, and of 29 February."""
+    if view == "year" or (first.month, first.day) == (2, 29) or first.year <= date.min.year:
+        return None
+    return around(view, first.replace(year=first.year - 1))
+
+
 def between(first: str, last: str, today: date) -> tuple[str, date, date] | None:
     """The days that an address names by its `from` and `to`, a year at most, and how they are shown; None for none."""
     try:

@@ -364,6 +364,24 @@ def test_a_day_a_month_or_a_year_that_runs_is_compared_with_the_same_part_of_the
     assert "up to the same time" not in pages_of(site, f"/me/energy?day={day}")
 
 
+def test_a_day_and_a_month_are_compared_with_those_of_the_year_before(site, clock, add_meter):
+    noon = clock.now - clock.now % DAY + 12 * 3600
+    today = local(noon, UTC).date()
+    year_ago = noon - (today - today.replace(year=today.year - 1)).days * DAY
+    clock.now = noon
+    meter = add_meter("load", "gw-9", "load", "none")
+    read(site, meter, year_ago - 6 * 3600, [(0, 4 * place, 0, 0) for place in range(4 * 12 + 1)])
+    read(site, meter, noon - 2 * 3600, [(0, 192 + 4 * place, 0, 0) for place in range(4 * 2 + 1)])
+    assert "A year earlier, up to the same time: 0.000 kWh and 0.096 kWh." in pages_of(site, "/me/energy")
+    yesterday = local(noon - DAY, UTC).date().isoformat()
+    assert "A year earlier" not in pages_of(site, f"/me/energy?day={yesterday}")
+    assert "A year earlier, up to the same time" in pages_of(site, "/me/energy?view=month")
+    assert "A year earlier" not in pages_of(site, "/me/energy?view=year")
+    for odd in ("2024-02-29", "0001-01-01", "1970-01-01", "9999-12-31"):
+        for view in ("day", "month"):
+            assert site.client(MEMBER).get(f"/me/energy?view={view}&day={odd}").status_code in (200, 400), (odd, view)
+
+
 def test_a_bill_is_had_as_csv_with_the_scope_of_money(site, clock):
     issued(site, 1, [Line("remainder", wh=2_000, price=300_000, amount=600_000, epochs=[[0, 95]])])
     issued(site, 2, [Line("correction", amount=-150_000, bill=1, of_line=1, reason="=1+1")])
