@@ -147,9 +147,9 @@ class Accounts:
     def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
         self.app, self._client = app, client
 
-    def note(self, who: Principal) -> None:
-        """Log that accounts are looked at, before they are given out."""
-        reads.note(self.app.store, who, ACCOUNTS, reads.EVERYBODY, self.app.clock())
+    def note(self, who: Principal, wallet: str = reads.EVERYBODY) -> None:
+        """Log that accounts are looked at, or the one of a wallet, before they are given out."""
+        reads.note(self.app.store, who, ACCOUNTS, wallet, self.app.clock())
 
     def listed(self, named: str = "", after: int | None = None) -> AccountRows:
         """A page of those that have not left, the oldest first: all, or those whose name or building has a text."""
@@ -277,7 +277,8 @@ def blueprint(its: Accounts) -> APIBlueprint:
         responses=NOT_YOURS,
     )
     def shown(wallet: str) -> dict[str, Any]:
-        its.note(gate.principal())
-        return asdict(its.one(wallet))
+        found = its.one(wallet)
+        its.note(gate.principal(), wallet)
+        return asdict(found)
 
     return members

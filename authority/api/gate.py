@@ -33,7 +33,7 @@ CHANGES_AT_ONCE, CHANGE_SECONDS = 120, 2.0
 READS_AT_ONCE, READ_SECONDS = 600, 0.2
 """The same of what a token reads."""
 STRANGERS_AT_ONCE, STRANGER_SECONDS = 3_000, 0.01
-"""The same of what is read of the API without a token, behind one address: a lecture hall is behind one."""
+"""The same of what everybody may read of the API, behind one address: a lecture hall is behind one."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SECURE_COOKIE, LOOPBACK_COOKIE = "__Host-campus", "campus-here"
 FORM_FIELD, FORM_HEADER = "form_token", "X-Form-Token"

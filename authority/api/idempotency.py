@@ -28,12 +28,12 @@ from authority.store.persons import KeptAnswer
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 SHORTEST, LONGEST = 8, 64
 KEPT_SECONDS = 2 * 86_400
-DEAD_SECONDS = 120
-"""After so long a request that has no answer is taken for one whose process has died, and may be sent again."""
+DEAD_SECONDS = 30
+"""After so long a request that has no answer is taken for one whose process has died: the server ends others before."""
 SAYS = (
     f"{SHORTEST} to {LONGEST} printable characters, new ones for each request. Sent again within "
-    f"{KEPT_SECONDS // 3_600} hours, nothing is done twice and the first answer is given again, with "
-    "Idempotency-Replayed: true."
+    f"{KEPT_SECONDS // 3_600} hours, what was answered is not done again: the first answer is given again, with "
+    "Idempotency-Replayed: true. After an answer of 5xx, or none, it may or may not have been done."
 )
 NOT_KEPT = (401, 403, 429)
 """What was refused before anything was looked at."""
@@ -55,7 +55,7 @@ def first(app: App, who: Principal) -> Response | None:
     try:
         with app.store.write() as session:
             session.execute(delete(KeptAnswer).where(KeptAnswer.at < now - KEPT_SECONDS))
-            known = session.get(KeptAnswer, under)
+            known = session.get(KeptAnswer, under, with_for_update=True, populate_existing=True)
             if known is None:
                 session.add(KeptAnswer(key_hash=under, person_id=who.person_id, request_hash=asked, at=now))
                 session.flush()

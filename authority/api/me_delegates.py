@@ -48,7 +48,7 @@ class DelegateView:
     """Somebody who acts for you."""
 
     pseudonym: str = described("What the log calls it.")
-    name: str = described("Its name.")
+    name: str = described("Its name; its address where the department has given it none.")
     login: str = described("Its e-mail address.")
     since: int = described("Since when.")
     until: int | None = described("Until when; null: without an end.")
@@ -73,14 +73,13 @@ class InviteInput(Body):
         validate=Length(1, 128),
         metadata={"description": "Its e-mail address; the link goes there."},
     )
-    name = fields.String(load_default="", validate=Length(max=128), metadata={"description": "The name."})
     days = fields.Integer(strict=True, load_default=30, validate=Range(1, delegates.LONGEST_DAYS))
 
 
 EXAMPLE = {
     "delegates": [
         {
-            "pseudonym": "person-6f1c2a3b4d5e6f70", "name": "Grace", "login": "grace@campus.example",
+            "pseudonym": "person-6f1c2a3b4d5e6f70", "name": "grace@campus.example", "login": "grace@campus.example",
             "since": 1_782_000_000, "until": 1_784_592_000, "signed_in": False, "mail": "waiting",
         }
     ],
@@ -106,7 +105,7 @@ class Delegates:
         views = tuple(DelegateView(**asdict(each)) for each in found)
         return Delegation(delegates=views, acts_for=None, until=None)
 
-    def invite(self, who: Principal, login: str, name: str, days: int) -> None:
+    def invite(self, who: Principal, login: str, days: int) -> None:
         """Have somebody act for the member; SignInAgainError, TooOftenError, and those of `delegates.invite`."""
         member, now = _member(who), self.app.clock()
         with self.app.store.read() as session:
@@ -114,7 +113,7 @@ class Delegates:
         if (wait := self._invites.wait(who.pseudonym)) > 0:
             raise TooOftenError(wait)
         with self.app.store.write() as session:
-            delegates.invite(session, self.app.home, who, member, login, name, days, now=now)
+            delegates.invite(session, self.app.home, who, member, login, days, now=now)
 
     def end(self, who: Principal, pseudonym: str) -> None:
         """End a delegate's part; where that person is none, nothing happens. NotFoundError for what is no name."""
@@ -145,7 +144,7 @@ def blueprint(its: Delegates) -> APIBlueprint:
         return asdict(its.of(gate.principal()))
 
     @me.post("")
-    @me.input(InviteInput, arg_name="given", example={"login": "grace@campus.example", "name": "Grace", "days": 30})
+    @me.input(InviteInput, arg_name="given", example={"login": "grace@campus.example", "days": 30})
     @me.output(schema_of(Delegation), status_code=202, description="The link is mailed.", example=EXAMPLE)
     @me.doc(
         operation_id="invite_my_delegate",
@@ -154,7 +153,7 @@ def blueprint(its: Delegates) -> APIBlueprint:
         responses=REFUSED,
     )
     def invite(given: dict[str, Any]) -> dict[str, Any]:
-        its.invite(gate.principal(), given["login"], given["name"], given["days"])
+        its.invite(gate.principal(), given["login"], given["days"])
         return asdict(its.of(gate.principal()))
 
     @me.delete("/<pseudonym>")

@@ -30,7 +30,7 @@ from authority.api.order_state import OrderState, state_of
 from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
 from authority.billing import export, issuing, paper, payments, spreadsheet
-from authority.billing.bill import trades_of
+from authority.billing.bill import Bill, trades_of
 from authority.billing.calendar import first_epoch_at, local
 from authority.billing.errors import HistoryIncompleteError, HistoryLostError
 from authority.billing.evidence import StoreEvidence
@@ -45,6 +45,8 @@ from authority.market.prices import market_prices
 from authority.market.rehearsal import Step, rehearse
 from authority.market.standing_orders import SIDES, StandingOrder
 from authority.operations.chain_state import MemberOnChain
+from authority.people.errors import TooOftenError
+from authority.people.limits import Bucket
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
 from authority.settlement import day_sums, member_meters
@@ -220,6 +222,8 @@ def order_of(standing: Standing) -> StandingOrder:
     return StandingOrder(standing.sell_at, standing.buy_at, standing.reserve_wh, standing.feed_in_above_wh)
 
 
+SO_FAR_AT_ONCE, SO_FAR_SECONDS = 30, 10.0
+"""How often an account's bill so far is made at once, and how long until once more."""
 NO_TRADES = Trades(bought_wh=0, paid_micro_credits=0, sold_wh=0, received_micro_credits=0)
 
 
@@ -238,6 +242,7 @@ class Members:
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.currency = Currency.of(app.home.settings.billing)
         self.fills = MemberFills(app, self.zone)
+        self._so_far = Bucket(SO_FAR_AT_ONCE, SO_FAR_SECONDS)
 
     @property
     def epoch_seconds(self) -> int:
@@ -510,8 +515,10 @@ class Members:
         """What a member's next bill has in it by now; or, of a period that has ended without bills yet, in that one.
 
         NotFoundError where that period's bills are issued, or there is none; ChainAwayError, also where the chain's
-        history is not here.
+        history is not here; TooOftenError, for it is work.
         """
+        if (wait := self._so_far.wait(member.wallet)) > 0:
+            raise TooOftenError(wait)
         with asking(self._client) as client:
             try:
                 book = issuing.open_book(self._app, client, only=period)
@@ -530,7 +537,7 @@ class Members:
         return BillSoFar(
             period=period,
             starts_at=bill.first_epoch * bill.epoch_seconds,
-            settled_until=facts.boundaries.get(member.wallet),
+            settled_until=_within(facts.boundaries.get(member.wallet), bill),
             due_micro_credits=bill.due,
             before=period - 1 if period - 1 in facts.first_epochs and period - 1 not in issued else None,
             document=bill.as_json(0, self._app.home.network_id),
@@ -601,6 +608,11 @@ def _issued(session: Session, member: MemberAccount, number: int) -> IssuedBill:
     if found is None or found.wallet != member.wallet:
         raise NotFoundError(f"you have no bill {number}")
     return found
+
+
+def _within(until: int | None, bill: Bill) -> int | None:
+    """Up to when a bill's period is settled: no later than it ends."""
+    return None if until is None else min(until, bill.end_epoch * bill.epoch_seconds)
 
 
 def _awaited(roles: member_meters.Roles, begin: int, end: int) -> int:

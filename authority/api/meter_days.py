@@ -30,6 +30,7 @@ from authority.people import reads
 from authority.people.roles import READ_OPERATIONS, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
 from authority.store.metering import METER_RETIRED, Meter
+from authority.store.people import User
 
 RULES: Mapping[str, Rule] = {
     "meters.by_days": Rule(SEES_WHAT_WAITS, READ_OPERATIONS),
@@ -199,6 +200,16 @@ class MeterDays:
         found = list(session.scalars(query.limit(MOST_METERS + 1)))
         return found[:MOST_METERS], count, len(found) > MOST_METERS
 
+    def whose(self, gateway: str, meter_name: str) -> str:
+        """The wallet of the member whose meter it is, by which a reading of it is logged; EVERYBODY for nobody's."""
+        query = (
+            select(User.wallet)
+            .join(Meter, Meter.user_id == User.id)
+            .where(Meter.gateway_name == gateway, Meter.name == meter_name)
+        )
+        with self._app.store.read() as session:
+            return session.scalar(query) or reads.EVERYBODY
+
     def of_day(self, gateway: str, meter_name: str, day: date) -> DayOfMeter:
         """One meter's day with its gaps; NotFoundError."""
         if not EARLIEST <= day <= self.today():
@@ -231,8 +242,8 @@ def blueprint(app: App, its: MeterDays) -> APIBlueprint:
     def tag(response: Response) -> Response:
         return tags.tagged(response, tags.PRIVATE)
 
-    def note() -> None:
-        reads.note(app.store, gate.principal(), METERS, reads.EVERYBODY, app.clock())
+    def note(whose: str = reads.EVERYBODY) -> None:
+        reads.note(app.store, gate.principal(), METERS, whose, app.clock())
 
     @meters.get("/days")
     @meters.input(MapQuery, location="query", arg_name="query")
@@ -254,8 +265,9 @@ def blueprint(app: App, its: MeterDays) -> APIBlueprint:
         responses=dict(NOT_YOURS),
     )
     def of_day(gateway: str, meter_name: str, day: str) -> dict[str, Any]:
-        note()
-        return asdict(its.of_day(gateway, meter_name, day_of(day)))
+        found = its.of_day(gateway, meter_name, day_of(day))
+        note(its.whose(gateway, meter_name))
+        return asdict(found)
 
     return meters
 

@@ -37,6 +37,8 @@ MOST_KEPT, LARGEST_KEPT = 256, 256 * 1024
 """How many answers are kept with their tags, and up to how many bytes."""
 LATER = (429, 503)
 """What is refused for now, before anything was done."""
+STILL_UNDER_WAY = "idempotency_key_in_flight"
+"""The code of a refusal (409): an earlier try of the same call is not done yet, or its process died."""
 UNHARMED_TWICE = ("GET", "PUT", "DELETE")
 ONLY_HERE = ("localhost", "127.0.0.1", "::1")
 PROBLEM, JSON = "application/problem+json", "application/json"
@@ -137,7 +139,8 @@ class Transport:
                     return got
                 problem = self._problem(got)
                 tell = problem.retry_after
-                if is_last or got.status not in LATER or (got.status != LATER[0] and not again):
+                is_later = got.status in LATER or problem.code == STILL_UNDER_WAY
+                if is_last or not is_later or (got.status != LATER[0] and not again):
                     raise problem
                 if tell is not None and tell > self.longest_wait:
                     raise problem

@@ -136,7 +136,8 @@ FORMS: Mapping[str, Form] = {
     "events": _words("bill_issued", "order_filled", "epoch_cleared", "meter_silent", *_CHAIN_EVENTS),
     "gateway": _GATEWAY.fullmatch,
     "kind": _words(
-        "parameters", "operator", "handover", "upgrade", "erase", "unmask", "credits", "member", "meter", "meter_key",
+        "parameters", "operator", "handover", "upgrade", "erase", "unmask", "credits", "appoint",
+        "member", "meter", "meter_key",
         "meter_map",
         "meter_status", "user", "installation",
     ),

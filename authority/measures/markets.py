@@ -144,6 +144,8 @@ def supply_demand_ratio(bids: Sequence[Order], asks: Sequence[Order], terms: Ter
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule for rule in (feed_in_only, auction, last_pair, pay_as_bid, mid_market_rate, supply_demand_ratio)
 }
+MOST_ASKS = 200
+"""In an epoch, for which the knife's edge is looked for: each of them has the epoch cleared once more by each rule."""
 WITHOUT_LIMITS = (mid_market_rate, supply_demand_ratio)
 
 
@@ -263,10 +265,12 @@ def compare(
     """Every rule over the same epochs, in the order of RULES, then own ones by their names.
 
     limits are those of all epochs, or a sequence with each epoch's own. Gains are against the first, where nobody
-    trades. edges: look for the knife's edge too, with each epoch cleared again for each of its asks.
+    trades. edges: look for the knife's edge too, with each epoch cleared again for each of its asks; not where an epoch
+    has more than MOST_ASKS, for that grows with their square.
     RuleInfeasibleError where an own rule deals what cannot be.
     """
     everybody = list(members)
+    edges = edges and all(sum(map(bool, each.surplus.values())) <= MOST_ASKS for each in epochs)
     limited = [limits] * len(epochs) if isinstance(limits, Mapping) else limits
     best = [possible(*orders_of(*each, bounded=True)) for each in zip(epochs, limited, strict=True)]
     rules = {name: (rule, rule not in WITHOUT_LIMITS) for name, rule in RULES.items()}

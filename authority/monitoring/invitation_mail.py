@@ -50,6 +50,7 @@ def _letter(app: App, claimed: Claimed, secret: str, now: int) -> EmailMessage:
             zone=zone,
         ),
         gettext("Whoever has the link can use it: pass it on to nobody."),
+        *_named(claimed),
         "",
         organisation,
         "",
@@ -74,3 +75,14 @@ def send_due(app: App, mail: Mail) -> int:
             invitation_mails.delivered(app, claimed, secret, now)
             sent += 1
     return sent
+
+
+def _named(claimed: Claimed) -> list[str]:
+    """What a delegate is told of who named it: nobody is to wonder why a university writes."""
+    if claimed.acts_for is None:
+        return []
+    words = gettext(
+        "%(member)s, a member there, named this address to act for it. If you know nothing of that, do nothing.",
+        member=claimed.acts_for,
+    )
+    return ["", words]

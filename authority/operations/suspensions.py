@@ -106,6 +106,8 @@ def carry_out(app: App, client: ChainClient) -> int:
         ).all()
     done = 0
     for row, name in rows:
+        if not _waits(app, row.id):  # taken back while others were carried out
+            continue
         desk = Desk(app, client, row.asked_by, row.reason)
         act = members.suspend if row.status == STATUS_WORDS[SUSPENDED] else members.resume
         try:
@@ -120,6 +122,11 @@ def carry_out(app: App, client: ChainClient) -> int:
             done += 1
             _mark(app, row.id, DONE, "")
     return done
+
+
+def _waits(app: App, number: int) -> bool:
+    with app.store.read() as session:
+        return session.get_one(StatusRequest, number).state == WAITING
 
 
 def _mark(app: App, number: int, state: str, told: str) -> None:

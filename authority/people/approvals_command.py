@@ -13,9 +13,21 @@ from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.home.settings import ParameterSettings
 from authority.operations.command_parts import show, table, time_of
-from authority.people import dangerous, proposals
-from authority.people.dangerous import CREDITS, ERASE, HANDOVER, KINDS, OPERATOR, PARAMETERS, UNMASK, UPGRADE, By
+from authority.people import dangerous, proposals, records
+from authority.people.dangerous import (
+    APPOINT,
+    CREDITS,
+    ERASE,
+    HANDOVER,
+    KINDS,
+    OPERATOR,
+    PARAMETERS,
+    UNMASK,
+    UPGRADE,
+    By,
+)
 from authority.people.proposals import BY_COMMAND, WORDS
+from authority.people.roles import OF_THE_DEPARTMENT
 from authority.store.persons import Proposal
 from edge_agent.wire.command import DONE, FAILED, add_json, message_line, tell
 
@@ -49,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in (OPERATOR, HANDOVER):
         parsers[name].add_argument("address", help="its public key, base58")
     parsers[ERASE].add_argument("login", metavar="LOGIN")
+    parsers[APPOINT].add_argument("login", metavar="LOGIN")
+    parsers[APPOINT].add_argument("role", choices=sorted(OF_THE_DEPARTMENT))
     parsers[UNMASK].add_argument("pseudonym", help="as the log has it: person-... or a member's wallet")
     parsers[CREDITS].add_argument("member", help="the member's name in the campus plan")
     parsers[CREDITS].add_argument("amount", type=int, metavar="MICRO_CREDITS", help="a top-up; negative: a payout")
@@ -159,6 +173,12 @@ def _erase(app: App, _client: ChainClient, arguments: argparse.Namespace) -> dic
         return dangerous.erasure(session, arguments.login)
 
 
+def _appoint(app: App, _client: ChainClient, arguments: argparse.Namespace) -> dict[str, Any]:
+    with app.store.read() as session:
+        person = records.find(session, arguments.login)
+        return dangerous.appointment(session, person.pseudonym, arguments.role)
+
+
 def _unmask(app: App, _client: ChainClient, arguments: argparse.Namespace) -> dict[str, Any]:
     with app.store.read() as session:
         return dangerous.unmasking(session, arguments.pseudonym)
@@ -170,6 +190,7 @@ _DATA: dict[str, Callable[[App, ChainClient, argparse.Namespace], dict[str, Any]
     HANDOVER: lambda _, client, words: dangerous.authority(client, words.address),
     UPGRADE: lambda app, client, _: dangerous.programs(app, client),
     ERASE: _erase,
+    APPOINT: _appoint,
     UNMASK: _unmask,
     CREDITS: lambda app, _, words: dangerous.booking(app, words.member, words.amount, words.reference),
 }

@@ -27,15 +27,15 @@ from authority.operations import handover, upgrade
 from authority.operations.desk import Desk
 from authority.operations.members import address_of
 from authority.people import records
-from authority.people.errors import ProposalChangedError, ProposalInvalidError
-from authority.people.roles import AUDITOR, AUTHORITY, TREASURER
+from authority.people.errors import ProposalChangedError, ProposalInvalidError, RoleInvalidError
+from authority.people.roles import AUDITOR, AUTHORITY, OF_THE_DEPARTMENT, TREASURER
 from authority.store.people import User
 from authority.store.persons import Person, Proposal
 from edge_agent.wire.canonical import canonical_json
 
 Data = dict[str, Any]
 PARAMETERS, OPERATOR, HANDOVER, UPGRADE = "parameters", "operator", "handover", "upgrade"
-ERASE, UNMASK, CREDITS = "erase", "unmask", "credits"
+ERASE, UNMASK, CREDITS, APPOINT = "erase", "unmask", "credits", "appoint"
 DAY_SECONDS = 86_400
 
 
@@ -75,6 +75,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(HANDOVER, marked("Name another authority"), _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
         Kind(UPGRADE, marked("Announce an upgrade of the programs"), _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
         Kind(ERASE, marked("Erase a person"), _OF_AUTHORITY, _OF_AUTHORITY, By.STORE),
+        Kind(APPOINT, marked("Give a role of the department"), _OF_AUTHORITY, _OF_AUTHORITY, By.STORE),
         Kind(UNMASK, marked("Show who is behind a pseudonym"), _READERS, _READERS, By.PROPOSER),
         Kind(
             CREDITS,
@@ -166,6 +167,16 @@ def _differing(desk: Desk) -> dict[str, list[str]]:
 def erasure(session: Session, login: str) -> Data:
     """A person's record is to be deleted. PersonUnknownError."""
     return {"person": records.find(session, login).pseudonym}
+
+
+def appointment(session: Session, pseudonym: str, role: str) -> Data:
+    """A person is to have a role of the department. NotFoundError, RoleInvalidError, ProposalInvalidError."""
+    if role not in OF_THE_DEPARTMENT:
+        raise RoleInvalidError(f"choose a role of the department: {', '.join(sorted(OF_THE_DEPARTMENT))}")
+    person = records.by_pseudonym(session, pseudonym)
+    if role in {held.role for held in records.roles_of(session, person)}:
+        raise ProposalInvalidError("this person has that role already")
+    return {"person": pseudonym, "role": role}
 
 
 def unmasking(session: Session, pseudonym: str) -> Data:

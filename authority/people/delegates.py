@@ -68,12 +68,13 @@ def term(session: Session, who: Principal) -> int | None:
 
 
 def invite(
-    session: Session, home: Home, who: Principal, member: MemberAccount, login: str, name: str, days: int, *, now: int
+    session: Session, home: Home, who: Principal, member: MemberAccount, login: str, days: int, *, now: int
 ) -> bool:
     """Have somebody act for a member for so many days, and mail the link to who has not come in; whether it is mailed.
 
-    Invited again, the part ends at the new day. DelegateRefusedError, PersonInvalidError, and those of
-    `invitation_mails.ask`.
+    Its name is its address: names keep words out of the log's reasons (authority.log.nameless), and stand in mails, so
+    no member chooses them. Invited again, the part ends at the new day. DelegateRefusedError, PersonInvalidError, and
+    those of `invitation_mails.ask`.
     """
     login = records.as_login(login)
     if not is_mailbox(login):
@@ -91,10 +92,10 @@ def invite(
     if not mine and len(_held(session, member.id, now)) >= MOST:
         raise DelegateRefusedError(f"at most {MOST} act for you at once: end one first")
     if person is None:
-        person = records.add(session, login, name.strip() or login, now=now)
+        person = records.add(session, login, login, now=now)
     user = session.get_one(User, member.id)
     records.grant(session, person, DELEGATE, by=who.actor, now=now, member=user, until=now + days * DAY_SECONDS)
-    if mine and records.has_signed_in(session, person):
+    if records.has_signed_in(session, person):
         return False
     return invitation_mails.ask(session, home, person, by=who.actor, now=now)
 

@@ -19,14 +19,16 @@ from authority.home.home import Home
 from authority.home.settings import is_mailbox
 from authority.people import invitations, secrets
 from authority.people.errors import InviteRefusedError
-from authority.store.persons import Invitation, InvitationMail, Person
+from authority.people.roles import DELEGATE
+from authority.store.people import User
+from authority.store.persons import Invitation, InvitationMail, Person, PersonRole
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A mail that is to leave now; person_id, asked_at and tries make its Message-ID.
 
-    language is the one that the person chose, if any.
+    language is the one that the person chose, if any; acts_for the member that named it its delegate, if one did.
     """
 
     person_id: int
@@ -35,6 +37,7 @@ class Claimed:
     name: str
     address: str
     language: str | None
+    acts_for: str | None
 
 
 def possible(home: Home) -> bool:
@@ -76,7 +79,12 @@ def claim(app: App) -> Claimed | None:
                 continue
             row.next_at = now + CLAIM_SECONDS
             person = session.get_one(Person, row.person_id)
-            return Claimed(row.person_id, row.asked_at, row.tries, person.name, person.login, person.language)
+            acts_for = session.scalar(
+                select(User.name)
+                .join(PersonRole, PersonRole.member_id == User.id)
+                .where(PersonRole.person_id == person.id, PersonRole.role == DELEGATE)
+            )
+            return Claimed(row.person_id, row.asked_at, row.tries, person.name, person.login, person.language, acts_for)
 
 
 def delivered(app: App, claimed: Claimed, secret: str, now: int) -> None:

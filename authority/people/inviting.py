@@ -22,7 +22,7 @@ from authority.home.home import Home
 from authority.language.reading import marked, spoken
 from authority.people import invitation_mails, invitations, records
 from authority.people.errors import InviteRefusedError, ListInvalidError, PeopleError
-from authority.people.roles import MEMBER
+from authority.people.roles import DELEGATE, MEMBER
 from authority.store.persons import Person
 
 COLUMNS = ("id", "login", "name", "member")
@@ -205,10 +205,25 @@ def _outcome(session: Session, row: Row, now: int) -> tuple[str, str]:
 def _known(session: Session, row: Row) -> Person | None:
     """Whom a row is about: by its id, else by its login."""
     by_id = session.scalar(select(Person).where(Person.list_id == row.id))
-    return by_id or session.scalar(select(Person).where(Person.login == records.as_login(row.login)))
+    known = by_id or _of_login(session, row)
+    return None if known is not None and _never_came(session, known) else known
+
+
+def _of_login(session: Session, row: Row) -> Person | None:
+    return session.scalar(select(Person).where(Person.login == records.as_login(row.login)))
+
+
+def _never_came(session: Session, person: Person) -> bool:
+    """Whether a member named this person its delegate and it never came in: that keeps nobody from taking part."""
+    roles = {held.role for held in records.roles_of(session, person)}
+    return roles == {DELEGATE} and person.list_id is None and not records.has_signed_in(session, person)
 
 
 def _add(session: Session, row: Row, by: str, now: int) -> Person:
+    before = _of_login(session, row)
+    if before is not None:  # a delegate that never came in: its link ends with it
+        records.erase(session, before, by=by, now=now)
+        session.flush()
     person = records.add(session, row.login, row.name, now=now)
     person.list_id = row.id
     member = records.member_named(session, row.member)

@@ -244,8 +244,8 @@ def carry_out(app: App, id: str, client: ChainClient | None = None) -> Proposal:
             return proposal
         _require_open(proposal, app.clock(), APPROVED)
     try:
-        if kind.name == dangerous.ERASE:
-            return _erase(app, id)
+        if kind.name in _IN_THE_STORE:
+            return _in_the_store(app, id)
         with app.store.read() as session:
             _require_both(app, session, proposal)
         if kind.name == dangerous.CREDITS:
@@ -284,7 +284,8 @@ def _finish(app: App, session: Session, proposal: Proposal, state: str, told: st
     return proposal
 
 
-def _erase(app: App, id: str) -> Proposal:
+def _in_the_store(app: App, id: str) -> Proposal:
+    """What changes a person's record: done, and noted as done, in one."""
     with app.store.write() as session:
         proposal, _ = _locked(session, id)
         _require_open(proposal, app.clock(), APPROVED)
@@ -292,8 +293,21 @@ def _erase(app: App, id: str) -> Proposal:
         person = session.scalar(select(Person).where(Person.pseudonym == proposal.data["person"]))
         _finish(app, session, proposal, DONE, "" if person else marked("this person was erased before"))
         if person is not None:
-            records.erase(session, person, by=proposal.proposed_by, now=app.clock())
+            _IN_THE_STORE[proposal.kind](session, person, proposal, app.clock())
         return proposal
+
+
+def _erase(session: Session, person: Person, proposal: Proposal, now: int) -> None:
+    records.erase(session, person, by=proposal.proposed_by, now=now)
+
+
+def _appoint(session: Session, person: Person, proposal: Proposal, now: int) -> None:
+    """Give the role. Who has it signs in anew, so that the session has a department's length and is in the log."""
+    if records.grant(session, person, str(proposal.data["role"]), by=proposal.proposed_by, now=now):
+        records.end_all(session, person, now)
+
+
+_IN_THE_STORE = {dangerous.ERASE: _erase, dangerous.APPOINT: _appoint}
 
 
 def reveal(app: App, who: Principal, id: str) -> Behind:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, joinedload
 from authority.log import gate, log
 from authority.people.errors import PersonInvalidError, PersonUnknownError, RoleInvalidError
 from authority.people.roles import DELEGATE, FORMER, MEMBER, OF_A_MEMBER, ROLES, MemberAccount, Principal
+from authority.refusals import NotFoundError
 from authority.store.billing import BankAccount, BillMail
 from authority.store.desk import TicketWords
 from authority.store.log import LogName
@@ -253,10 +254,18 @@ def has_signed_in(session: Session, person: Person) -> bool:
     return person.password_hash is not None or bool(session.scalar(ways))
 
 
-def listed(session: Session, now: int) -> list[dict[str, Any]]:
-    """Everybody, by login: roles, ways to sign in, open sessions and an invitation that still holds."""
+def by_pseudonym(session: Session, pseudonym: str) -> Person:
+    """The person of a pseudonym; NotFoundError."""
+    found = session.scalar(select(Person).where(Person.pseudonym == pseudonym))
+    if found is None:
+        raise NotFoundError("there is nobody of that pseudonym; see the list of people")
+    return found
+
+
+def listed(session: Session, now: int, only: Person | None = None) -> list[dict[str, Any]]:
+    """Everybody, by login: roles, ways to sign in, open sessions and an invitation that still holds; or one alone."""
     told: list[dict[str, Any]] = []
-    for person in session.scalars(select(Person).order_by(Person.login)):
+    for person in session.scalars(select(Person).order_by(Person.login)) if only is None else (only,):
         open_ = session.scalars(
             select(PersonSession.id).where(
                 PersonSession.person_id == person.id,

@@ -269,7 +269,7 @@ class Store:
 
 
 def newest_revision() -> str:
-    """The revision that this release's stores have: each migration's file is named as its revision, in their order."""
+    """The revision that this release's stores have: the newest migration's file is named as its revision."""
     return max(path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 

@@ -13,6 +13,7 @@ from authority.api.accounts import Accounts
 from authority.api.gate import Rule
 from authority.billing.calendar import local
 from authority.operations import suspensions
+from authority.people import reads
 from authority.people.errors import ActUnclearError, PeopleError
 from authority.people.reasons import reason_of
 from authority.people.roles import OPERATES, SEES_WHAT_WAITS
@@ -31,9 +32,9 @@ def blueprint(its: Accounts, zone: ZoneInfo) -> Blueprint:
     """The pages over the query layer."""
     pages = Blueprint("account_pages", __name__, url_prefix="/op/accounts")
 
-    def render(template: str, status: int = 200, **words: Any) -> Response:
+    def render(template: str, status: int = 200, whose: str = reads.EVERYBODY, **words: Any) -> Response:
         who = gate.principal()
-        its.note(who)
+        its.note(who, whose)
         text = render_template(
             template,
             at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y, %H:%M:%S"),
@@ -50,7 +51,7 @@ def blueprint(its: Accounts, zone: ZoneInfo) -> Blueprint:
         return render("op_accounts.html", found=its.listed(named, place("after")), q=named)
 
     def account(wallet: str, message: str = "", status: int = 200, reason: str = "") -> Response:
-        return render("op_account.html", status, found=its.one(wallet), message=message, reason=reason)
+        return render("op_account.html", status, wallet, found=its.one(wallet), message=message, reason=reason)
 
     @pages.get("/<wallet>")
     def shown(wallet: str) -> Response:

@@ -135,7 +135,7 @@ RETRY_SECONDS = {
     ExportBusyError: EXPORT_RETRY_SECONDS,
     ExportFailedError: EXPORT_RETRY_SECONDS,
     BillsInMakingError: 2,
-    KeyInFlightError: 1,
+    KeyInFlightError: 10,
 }
 """After how long one may try again what was not possible just now."""
 TITLES: dict[int, str] = {

@@ -26,7 +26,19 @@ from authority.home.settings import NO
 from authority.language.reading import gettext, marked, translated
 from authority.operations.errors import WalletInvalidError
 from authority.people import dangerous, proposals, reads
-from authority.people.dangerous import CREDITS, ERASE, HANDOVER, KINDS, OPERATOR, PARAMETERS, UNMASK, UPGRADE, By
+from authority.people.appointing import WHY_GIVEN
+from authority.people.dangerous import (
+    APPOINT,
+    CREDITS,
+    ERASE,
+    HANDOVER,
+    KINDS,
+    OPERATOR,
+    PARAMETERS,
+    UNMASK,
+    UPGRADE,
+    By,
+)
 from authority.people.errors import ActUnclearError, PeopleError
 from authority.people.proposals import ON_PAGE
 from authority.people.roles import AUDITOR, AUTHORITY, TREASURER, Principal
@@ -40,6 +52,8 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
     Rule(frozenset({AUTHORITY, AUDITOR, TREASURER})),
 )
 MOST_SHOWN = 50
+ABOUT_A_PERSON = {ERASE: "who is to be erased", APPOINT: "people"}
+"""What the log says is read where the approver is shown who it is about."""
 ON_THIS_PAGE = (PARAMETERS, OPERATOR, HANDOVER, UPGRADE, ERASE, UNMASK)
 """Credits are proposed where they are booked: at /treasury/credits."""
 CREDITS_PER_KWH = 6
@@ -112,11 +126,11 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
         with app.store.read() as session:
             found = proposals.of(session, id, who.roles)
         reads.note(app.store, who, "proposals", reads.EVERYBODY, now)
-        erased = None
-        if found.kind == ERASE and proposals.state_of(found, now) == proposals.WAITING:
-            reads.note(app.store, who, "who is to be erased", str(found.data["person"]), now)
+        about = None
+        if found.kind in ABOUT_A_PERSON and proposals.state_of(found, now) == proposals.WAITING:
+            reads.note(app.store, who, ABOUT_A_PERSON[found.kind], str(found.data["person"]), now)
             with app.store.read() as session:
-                erased = dangerous.behind(session, str(found.data["person"]))
+                about = dangerous.behind(session, str(found.data["person"]))
         with app.store.read() as session:
             members = names(session) if found.kind == CREDITS else {}
         return render(
@@ -126,7 +140,7 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
             kind=KINDS[found.kind],
             lines=_lines(found, members, app.home.settings.epoch.seconds, at),
             may=_may(app, found, who, now),
-            erased=erased,
+            about=about,
             shown=shown,
             by_keys=KINDS[found.kind].by is By.KEYS,
             message=message,
@@ -222,6 +236,7 @@ _NAMES = {
     "operator": marked("operator"),
     "authority": marked("authority"),
     "person": marked("person"),
+    "role": marked("role"),
     "pseudonym": marked("pseudonym"),
 }
 """What the data of an act are called, where a page shows them one by one."""
@@ -261,12 +276,15 @@ def _lines(
             (way, gettext("%(credits)s credits", credits=figures.credits(abs(amount)))),
             (gettext("the bank's reference"), data["reference"]),
         ]
-    return [(translated(_NAMES.get(name, name)), str(value)) for name, value in data.items()]
+    return [
+        (translated(_NAMES.get(name, name)), wording.word(value) if name == "role" else str(value))
+        for name, value in data.items()
+    ]
 
 
 def _why(found: Proposal) -> str:
     """Why it is proposed, as it was typed; what a page said for whoever proposed it is translated."""
-    return translated(found.reason) if found.reason == ABOVE_LIMIT else found.reason
+    return translated(found.reason) if found.reason in (ABOVE_LIMIT, WHY_GIVEN) else found.reason
 
 
 def _may(app: App, found: Proposal, who: Principal, now: int) -> dict[str, bool]:

@@ -54,11 +54,11 @@ def blueprint(its: Delegates) -> Blueprint:
     @pages.post("")
     def invite() -> Response:
         """Have somebody act for the member. It takes a sign-in of just now."""
-        given = {name: request.form.get(name, "") for name in ("login", "name", "days")}
+        given = {name: request.form.get(name, "") for name in ("login", "days")}
         days = given["days"]
         length = int(days) if days.isascii() and days.isdigit() and len(days) < 6 else 0
         try:
-            its.invite(gate.principal(), given["login"], given["name"], length)
+            its.invite(gate.principal(), given["login"], length)
         except (PeopleError, MailOffError) as error:
             return answer(str(error), status_of(error), **given)
         return redirect(url_for("delegates.shown"))

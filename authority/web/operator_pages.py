@@ -68,9 +68,11 @@ class Shown:
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.days = MeterDays(app)
 
-    def _page(self, template: str, what: str, message: str, status: int, **words: Any) -> Response:
+    def _page(
+        self, template: str, what: str, message: str, status: int, *, whose: str = reads.EVERYBODY, **words: Any
+    ) -> Response:
         """A page; `what` is what the log says was read."""
-        reads.note(self.app.store, gate.principal(), what, reads.EVERYBODY, self.app.clock())
+        reads.note(self.app.store, gate.principal(), what, whose, self.app.clock())
         text = render_template(
             template,
             message=message,
@@ -204,10 +206,18 @@ class Shown:
         with self.app.store.read() as session:
             told = facts.told_problems(session.get_one(Gateway, gateway).status)
         return self._page(
-            "op_meter_day.html", METERS, "", 200, found=found, causes=gaps.CAUSE_WORDS, told=told, **self._day_names()
+            "op_meter_day.html",
+            METERS,
+            "",
+            200,
+            whose=self.days.whose(gateway, meter_name),
+            found=found,
+            causes=gaps.CAUSE_WORDS,
+            told=told,
+            **self._day_names(),
         )
 
-    def _day_names(self) -> dict[str, Callable[[Any], str]]:
+    def _day_names(self) -> dict[str, Any]:
         def named(form: str) -> Callable[[str], str]:
             return lambda day: ranges.written(date.fromisoformat(day), form)
 

@@ -13,7 +13,6 @@ from authority.language.reading import marked
 from authority.people import appointing, reads, records, sessions
 from authority.people.errors import ActUnclearError, PeopleError
 from authority.people.roles import AUTHORITY, OF_THE_DEPARTMENT, ROLES
-from authority.refusals import NotFoundError
 from authority.web.answers import page, redirect, status_of
 
 OF_AUTHORITY = frozenset({AUTHORITY})
@@ -35,8 +34,8 @@ def blueprint(app: App) -> Blueprint:
     """The pages over an opened authority."""
     pages = Blueprint("role_pages", __name__, url_prefix="/people")
 
-    def note() -> None:
-        reads.note(app.store, gate.principal(), PEOPLE, reads.EVERYBODY, app.clock())
+    def note(subject: str = reads.EVERYBODY) -> None:
+        reads.note(app.store, gate.principal(), PEOPLE, subject, app.clock())
 
     @pages.get("")
     def listed() -> Response:
@@ -47,13 +46,12 @@ def blueprint(app: App) -> Blueprint:
         return page(render_template("people.html", people=people, may=MAY))
 
     def one(pseudonym: str, message: str = "", status: int = 200) -> Response:
-        note()
         who, now = gate.principal(), app.clock()
         with app.store.read() as session:
-            found = next((each for each in records.listed(session, now) if each["pseudonym"] == pseudonym), None)
+            person = records.by_pseudonym(session, pseudonym)
+            found = records.listed(session, now, person)[0]
             fresh = sessions.is_fresh(session, who.session, now)
-        if found is None:
-            raise NotFoundError("there is nobody of that pseudonym; see the list of people")
+        note(pseudonym)
         has = {held["role"] for held in found["roles"]}
         text = render_template(
             "people_one.html",
@@ -73,19 +71,23 @@ def blueprint(app: App) -> Blueprint:
 
     @pages.post("/<pseudonym>")
     def change(pseudonym: str) -> Response:
-        """Give a role, or take one; sent twice it is done once. It takes a sign-in of just now."""
-        who, now, act = gate.principal(), app.clock(), request.form.get("act", "")
-        acts = {"give": appointing.appoint, "take": appointing.dismiss}
+        """Propose that a role is given, or take one; sent twice it is done once. It takes a sign-in of just now."""
+        who, now = gate.principal(), app.clock()
+        act, role = request.form.get("act", ""), request.form.get("role", "")
         with app.store.read() as session:
-            appointing.person_of(session, pseudonym)
+            records.by_pseudonym(session, pseudonym)
         try:
-            if act not in acts:
+            if act not in ("give", "take"):
                 raise ActUnclearError("say whether the role is given or taken")
             if request.form.get("confirm") != "yes":
                 raise ActUnclearError("nothing is done yet: tick the box to say that it is meant")
             with app.store.write() as session:
                 sessions.require_fresh(session, who.session, now, WHY)
-                acts[act](session, who, pseudonym, request.form.get("role", ""), now=now)
+                if act == "take":
+                    appointing.dismiss(session, who, pseudonym, role, now=now)
+            if act == "give":
+                made = appointing.propose(app, who, pseudonym, role)
+                return redirect(url_for("approvals.proposal", proposal=made))
         except PeopleError as error:
             return one(pseudonym, str(error), status_of(error))
         return redirect(url_for("role_pages.shown", pseudonym=pseudonym))

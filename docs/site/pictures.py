@@ -28,7 +28,7 @@ from sqlalchemy import select  # noqa: E402
 from authority.api.member import Members  # noqa: E402
 from authority.billing.calendar import midnight  # noqa: E402
 from authority.people import proof_links, records  # noqa: E402
-from authority.people.roles import AUDITOR, OPERATOR, TREASURER  # noqa: E402
+from authority.people.roles import AUDITOR, AUTHORITY, OPERATOR, TREASURER  # noqa: E402
 from authority.simulation.campus_home import start_of  # noqa: E402
 from authority.simulation.scenario import Scenario  # noqa: E402
 from authority.simulation.simulation import Out, Request, Simulation  # noqa: E402
@@ -76,6 +76,7 @@ SHOTS = {
     "trading": Shot(STUDENT, "/me/trading", PHONE),
     "money": Shot(STUDENT, "/me/money", PHONE),
     "bill": Shot(STUDENT, "/me/bills/{bill}", PHONE),
+    "so-far": Shot(STUDENT, "/me/bills/so-far", PHONE),
     "kwh": Shot(None, "/kwh/{secret}", PHONE),
     "operator": Shot(OPERATOR, "/op", DESK),
     "meters": Shot(OPERATOR, "/op/meters", DESK),
@@ -83,6 +84,8 @@ SHOTS = {
     "period": Shot(TREASURER, "/treasury/periods/0", DESK),
     "audit": Shot(AUDITOR, "/audit/epochs", DESK),
     "log": Shot(AUDITOR, "/audit/log", DESK),
+    "people": Shot(AUTHORITY, "/people", DESK),
+    "readers": Shot(STUDENT, "/account/readers?everybody=1", PHONE),  # last: by now the department has read something
 }
 """By the pictures' names."""
 

@@ -191,4 +191,7 @@ def test_programs_read_the_same_page_by_page(plain: PeopleSite, monkeypatch: pyt
     assert client.get("/api/v1/members/x", headers=headers).status_code == 404
     with plain.app.store.read() as session:
         reads = session.scalars(select(Act).where(Act.kind == "data_read")).all()
-    assert [act.data["what"] for act in reads] == ["accounts"]
+    assert [(act.data["what"], act.data["subject"]) for act in reads] == [
+        ("accounts", "everybody"),
+        ("accounts", wallet),
+    ]

@@ -11,7 +11,9 @@ from sqlalchemy import select
 
 from authority.app import App
 from authority.home.home import Home
-from authority.people import delegates, invitation_mails, records, secrets, tokens
+from authority.log.nameless import NamesSomebodyError, require_nameless
+from authority.monitoring import invitation_mail
+from authority.people import delegates, invitation_mails, inviting, records, secrets, tokens
 from authority.people.roles import AUDITOR, DELEGATE, MEMBER, READ_ENERGY
 from authority.people.sessions import FRESH_SECONDS
 from authority.store.log import Act
@@ -47,8 +49,8 @@ def site(app: App) -> PeopleSite:
     return MailedSite(**vars(made))
 
 
-def invite(site: PeopleSite, login: str = NEW, days: str = "30", by: str = MEMBER, name: str = "Grace") -> Any:
-    return site.client(by).post("/me/delegates", data=site.form(by, login=login, name=name, days=days))
+def invite(site: PeopleSite, login: str = NEW, days: str = "30", by: str = MEMBER) -> Any:
+    return site.client(by).post("/me/delegates", data=site.form(by, login=login, days=days))
 
 
 def end(site: PeopleSite, pseudonym: str, by: str = MEMBER) -> Any:
@@ -83,7 +85,7 @@ def test_somebody_is_invited_by_mail_comes_in_and_is_ended_at_once(site: PeopleS
     assert "the invitation waits to be mailed" in site.client(MEMBER).get("/me/delegates").text
     claimed = invitation_mails.claim(site.app)
     assert claimed is not None
-    assert (claimed.address, claimed.name) == (NEW, "Grace")
+    assert (claimed.address, claimed.name, claimed.acts_for) == (NEW, NEW, "Dormitory A")
     secret, _ = secrets.make()
     invitation_mails.delivered(site.app, claimed, secret, site.app.clock())
     browser = site.client()
@@ -100,7 +102,7 @@ def test_somebody_is_invited_by_mail_comes_in_and_is_ended_at_once(site: PeopleS
         assert end(site, made.pseudonym).status_code == 303
     assert browser.get("/me").status_code == 303, "signed out at once"
     assert site.flask.test_client().get("/api/v1/me/energy", headers=program).status_code == 404
-    assert "Grace" not in site.client(MEMBER).get("/me/delegates").text
+    assert NEW not in site.client(MEMBER).get("/me/delegates").text
     assert person(site) is not None, "who came in keeps its login, and has no role"
     assert kinds(site) == ["role_granted", "person_invited", "role_withdrawn"]
 
@@ -134,12 +136,12 @@ def test_invited_again_the_day_is_another_and_the_mail_is_one(site: PeopleSite) 
 def test_the_api_does_the_same_for_the_person_itself_and_for_no_token(site: PeopleSite) -> None:
     client, url = site.client(MEMBER), "/api/v1/me/delegates"
     sent = {"X-Form-Token": site.form(MEMBER)["form_token"], "Idempotency-Key": "invite Grace once"}
-    body = {"login": NEW, "name": "Grace", "days": 7}
+    body = {"login": NEW, "days": 7}
     made = client.post(url, json=body, headers=sent)
     assert (made.status_code, {each["login"]: each["mail"] for each in made.json["delegates"]}[NEW]) == (202, "waiting")
     assert client.post(url, json=body, headers=sent).json == made.json
     assert client.get(url).json == made.json
-    for wrong in ({**body, "days": 0}, {**body, "days": "7"}, {"name": "Grace"}):
+    for wrong in ({**body, "days": 0}, {**body, "days": "7"}, {**body, "name": "the"}, {}):
         refused = client.post(url, json=wrong, headers={"X-Form-Token": sent["X-Form-Token"]})
         assert refused.status_code == 400, wrong
     acts = site.client(DELEGATE).get(url).json
@@ -216,3 +218,43 @@ def test_where_nothing_is_mailed_the_department_is_asked(app: App) -> None:
     assert "mails no invitations" in page
     assert invite(site).status_code == 409
     assert person(site) is None
+
+
+def test_no_member_chooses_a_name_that_keeps_words_out_of_the_log_or_stands_in_a_mail(site: PeopleSite) -> None:
+    form = site.form(MEMBER, login=NEW, name="the", days="30")
+    assert site.client(MEMBER).post("/me/delegates", data=form).status_code == 303
+    made = person(site)
+    assert made is not None
+    assert made.name == NEW
+    with site.app.store.read() as session:
+        require_nameless(session, "the meter of the building failed")
+        with pytest.raises(NamesSomebodyError):
+            require_nameless(session, f"asked by {NEW}")
+    claimed = invitation_mails.claim(site.app)
+    assert claimed is not None
+    told = invitation_mail.letter(site.app, claimed, "secret", site.app.clock()).get_content()
+    assert "Dormitory A, a member there, named this address to act for it." in " ".join(told.split())
+
+
+def test_who_was_named_and_never_came_in_can_be_invited_as_a_member(site: PeopleSite) -> None:
+    invite(site)
+    row = inviting.Row(id="s-17", login=NEW, name="Grace Hopper", member="Dormitory B")
+    now = site.app.clock()
+    with site.app.store.write() as session:
+        plan = inviting.plan(session, [row], now=now)
+        assert [each.outcome for each in plan.rows] == [inviting.NEW]
+        inviting.invite_all(session, [row], plan.digest, by="operator", now=now)
+    found = role(site)
+    assert found is not None
+    assert found.role == MEMBER
+    made = person(site)
+    assert made is not None
+    assert (made.name, made.list_id) == ("Grace Hopper", "s-17")
+    assert NEW not in site.client(MEMBER).get("/me/delegates").text
+
+
+def test_who_came_in_once_is_not_mailed_how_to_come_in(site: PeopleSite) -> None:
+    end(site, site.people[DELEGATE].pseudonym)
+    assert invite(site, "delegate@campus.example").status_code == 303
+    with site.app.store.read() as session:
+        assert session.scalars(select(InvitationMail)).all() == []
