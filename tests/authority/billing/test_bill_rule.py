@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packed_accounts import paid_book
 
-from authority.billing.bill import CLOSED, CORRECTED, LoggedAct, Window, bills_of, ranges, trades_of
+from authority.billing.bill import CLOSED, CORRECTED, LoggedAct, Window, bills_of, bills_so_far, ranges, trades_of
 from authority.billing.errors import BillingError
 from authority.billing.facts import Facts, Retirement, Withdrawal
 from authority.chain.idl import Event
@@ -154,3 +154,23 @@ def test_one_members_trades_are_those_of_the_book(orders, member):
     half = len(orders) // 2
     book = paid_book(7, member, orders[:half], orders[half:])
     assert list(trades_of(book, member=member)) == [trade for trade in trades_of(book) if trade.member == member]
+
+
+def test_what_is_entered_is_on_the_bill_so_far_of_the_earliest_open_period_alone():
+    """A member is not told of one correction on two bills."""
+    facts = facts_of([(TURN + 1, 5_000)])
+    facts.members[0] = "m"
+    closed = LoggedAct(1, CLOSED, {"period": 0})
+    correction = LoggedAct(2, CORRECTED, {"wallet": "m", "amount": -50, "bill": 1, "line": 1, "reason": "x"})
+
+    def corrected(period, *acts):
+        bills = {bill.member: bill for bill in bills_so_far(period, facts, Leaves(acts), "m")}
+        return [line.amount for line in bills["m"].lines if line.kind == "correction"] if bills else []
+
+    assert (corrected(1, closed, correction), corrected(2, closed, correction)) == ([-50], [])
+    later = LoggedAct(3, CLOSED, {"period": 1})
+    after = LoggedAct(4, CORRECTED, {"wallet": "m", "amount": -7, "bill": 1, "line": 1, "reason": "x"})
+    assert corrected(2, closed, correction, later, after) == [-7]
+    everybodys = [bill.member for bill in bills_so_far(1, facts, Leaves([closed]))]
+    assert everybodys == [bill.member for bill in bills_so_far(1, facts, Leaves([closed]), "m")] == ["m"]
+    assert [*bills_so_far(1, facts, Leaves([closed]), "nobody")] == []

@@ -6,11 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from scripts import loaded
 from served import served
 from solders.pubkey import Pubkey
 
-from authority.api import gate
+from authority.api import gate, idempotency
 from authority.app import App
 from authority.client import (
     AnswerMalformedError,
@@ -36,6 +36,8 @@ from authority.client import (
 )
 from authority.client.values import decoded, encoded
 from authority.people import records, tokens
+from authority.people.errors import KeyInFlightError
+from authority.people.limits import Bucket
 from authority.people.roles import MEMBER, READ_ENERGY, READ_MONEY, WRITE_TRADING
 from authority.store.persons import Person
 
@@ -144,23 +146,45 @@ def test_a_hasty_program_waits_as_long_as_it_is_told(
 ) -> None:
     monkeypatch.setattr(gate, "READS_AT_ONCE", 3)
     monkeypatch.setattr(gate, "READ_SECONDS", 0.6)
+    passed = [0.0]
+    monkeypatch.setattr(gate, "Bucket", partial(Bucket, monotonic=lambda: passed[0]))  # a busy machine's pauses aside
     watched, waited = watch(), list[float]()
 
     def sleep(seconds: float) -> None:
         waited.append(seconds)
-        time.sleep(seconds)
+        passed[0] += seconds
 
     client = watched.client(READ_ENERGY, sleep=sleep)
     for _ in range(4):
         assert client.get_me().member == "Dormitory A"
     assert [status for _, status in watched.answered] == [200, 304, 304, 429, 304]
     assert waited == [1.0], "Retry-After is in whole seconds"
+    passed[0] += 60
     impatient = watched.client(READ_ENERGY, longest_wait=0.5)
     for _ in range(3):
         impatient.get_me()
     with pytest.raises(ProblemError) as caught:
         impatient.get_me()
     assert (caught.value.status, caught.value.retry_after) == (429, 1.0)
+
+
+def test_a_call_whose_first_try_is_under_way_still_is_asked_again(
+    watch: Callable[[], Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a lost answer, or a server that was restarted between the call's doing and its answer."""
+    watched, waited = watch(), list[float]()
+    under_way = [True, True, False]
+
+    def first(*_: Any) -> None:
+        if under_way.pop(0):
+            raise KeyInFlightError
+
+    monkeypatch.setattr(idempotency, "first", first)
+    client = watched.client(READ_MONEY, WRITE_TRADING, sleep=waited.append)
+    assert client.set_my_standing_order(schemas.StandingInput(sell_at=120_000)).sell_at == 120_000
+    assert [status for _, status in watched.answered] == [409, 409, 200]
+    assert waited == [10.0, 10.0]
+    assert sum([10.0] * 4) > idempotency.DEAD_SECONDS, "the tries of a call outlast a process that died over it"
 
 
 def test_a_problem_is_an_exception_with_its_code(watch: Callable[[], Watched]) -> None:

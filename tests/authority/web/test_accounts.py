@@ -109,6 +109,24 @@ def test_what_is_asked_for_last_holds(office: Office) -> None:
     assert "<dd>active</dd>" in office.page()
 
 
+def test_what_is_taken_back_while_others_are_carried_out_is_not_done(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.ask("suspended")
+    real = suspensions._waits
+
+    def taken_back(app: Any, number: int) -> bool:
+        office.ask("active")  # the operator thinks better of it, between the reading of the list and this one's turn
+        return real(app, number)
+
+    monkeypatch.setattr(suspensions, "_waits", taken_back)
+    assert office.carry_out() == 0
+    monkeypatch.setattr(suspensions, "_waits", real)
+    assert office.carry_out() == 1
+    assert "<dd>active</dd>" in office.page()
+    assert office.acts("member_status_set")[-1].data["status"] == "active"
+
+
 def test_a_member_that_left_meanwhile_is_not_suspended(office: Office) -> None:
     office.ask("suspended")
     with office.app.store.write() as session:
@@ -191,7 +209,6 @@ def test_programs_read_the_same_page_by_page(plain: PeopleSite, monkeypatch: pyt
     assert client.get("/api/v1/members/x", headers=headers).status_code == 404
     with plain.app.store.read() as session:
         reads = session.scalars(select(Act).where(Act.kind == "data_read")).all()
-    assert [(act.data["what"], act.data["subject"]) for act in reads] == [
-        ("accounts", "everybody"),
-        ("accounts", wallet),
-    ]
+    subjects = [(act.data["what"], act.data["subject"]) for act in reads]
+    assert subjects == [("accounts", "everybody"), ("accounts", wallet)]
+    assert "Accounts of members" in plain.client(MEMBER).get("/account/readers").text
