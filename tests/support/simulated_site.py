@@ -19,14 +19,14 @@ from authority.app import App
 from authority.billing import issuing
 from authority.chain.client import ChainClient
 from authority.people import records, sessions
-from authority.people.roles import AUDITOR, MEMBER, OPERATOR, TREASURER
+from authority.people.roles import AUDITOR, AUTHORITY, MEMBER, OPERATOR, TREASURER
 from authority.store.billing import IssuedBill
 from authority.store.people import User
 from authority.store.persons import Person
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 300
-DEPARTMENT = (OPERATOR, TREASURER, AUDITOR)
+DEPARTMENT = (OPERATOR, TREASURER, AUDITOR, AUTHORITY)
 
 
 @dataclass
