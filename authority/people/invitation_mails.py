@@ -37,7 +37,7 @@ class Claimed:
     name: str
     address: str
     language: str | None
-    acts_for: str | None
+    acts_for: str | None = None
 
 
 def possible(home: Home) -> bool:
