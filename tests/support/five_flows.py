@@ -231,7 +231,9 @@ class FiveFlows:
                 parts[name] = person.waited - before
 
             with part("close"):
-                person.click("a[href='/treasury/periods/0']", "location.pathname === '/treasury/periods/0'")
+                # until the bills are made, the page says how far they are, and looks again
+                made = "document.querySelector('a[href$=\"/close\"]') !== null"
+                person.click("a[href='/treasury/periods/0']", f"location.pathname === '/treasury/periods/0' && {made}")
                 person.click("a[href$='/close']", "location.pathname.endsWith('/close')")
                 person.tick("#with-gaps")
                 person.click("form.fields button.main", "document.querySelector('a[href$=\"/issue\"]') !== null")
