@@ -229,7 +229,7 @@ def bills_so_far(period: int, facts: Facts, evidence: Evidence, member: str | No
     return _Maker(period, facts, evidence, end, member).bills()
 
 
-def is_entered_earlier(acts: Iterable[LoggedAct], period: int, facts: Facts, member: str | None) -> bool:
+def _is_entered_earlier(acts: Iterable[LoggedAct], period: int, facts: Facts, member: str | None) -> bool:
     """Whether what is entered now goes on an earlier period's bill: one member's bill so far then has none of it."""
     closed = {int(act.data["period"]) for act in acts if act.kind == CLOSED}
     return member is not None and period not in closed and period - 1 in facts.first_epochs and period - 1 not in closed
@@ -330,7 +330,7 @@ class _Maker:
         for act in acts:
             if act.kind in (CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN) and window.holds(act):
                 self.entered.setdefault(str(act.data["wallet"]), []).append(act)
-        if is_entered_earlier(acts, period, facts, member):
+        if _is_entered_earlier(acts, period, facts, member):
             self.entered = {}
         self.before = window.before
         self.bought: dict[str, _Trades] = {}

@@ -14,13 +14,13 @@ from authority.app import App
 from authority.language.reading import marked
 from authority.log import log
 from authority.people import dangerous, proposals, records
-from authority.people.errors import AppointmentRefusedError, RoleInvalidError, RoleMissingError
-from authority.people.roles import AUTHORITY, OF_THE_DEPARTMENT, Principal
+from authority.people.errors import AppointmentRefusedError, RoleMissingError
+from authority.people.roles import AUTHORITY, Principal
 from authority.store.persons import Person
 
 WHY_GIVEN = marked("somebody is to do more for the department")
 """Why a role is proposed, as a page says it: who it is stands in the proposal, and is not logged."""
-NOT_ONES_OWN = "nobody changes its own roles: ask another person of the authority"
+NOT_ONES_OWN = marked("nobody changes its own roles: ask another person of the authority")
 
 
 def propose(app: App, who: Principal, pseudonym: str, role: str) -> str:
@@ -41,8 +41,7 @@ def dismiss(session: Session, who: Principal, pseudonym: str, role: str, *, now:
     NotFoundError, RoleInvalidError; AppointmentRefusedError for oneself; RoleMissingError where who acts has lost the
     role.
     """
-    if role not in OF_THE_DEPARTMENT:
-        raise RoleInvalidError(f"choose a role of the department: {', '.join(sorted(OF_THE_DEPARTMENT))}")
+    dangerous.require_of_the_department(role)
     log.lock(session)  # of two who take each other's role the second one has lost its own
     person = records.by_pseudonym(session, pseudonym)
     if person.id == who.person_id:

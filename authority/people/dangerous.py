@@ -169,10 +169,15 @@ def erasure(session: Session, login: str) -> Data:
     return {"person": records.find(session, login).pseudonym}
 
 
-def appointment(session: Session, pseudonym: str, role: str) -> Data:
-    """A person is to have a role of the department. NotFoundError, RoleInvalidError, ProposalInvalidError."""
+def require_of_the_department(role: str) -> None:
+    """RoleInvalidError for what is no role of the department."""
     if role not in OF_THE_DEPARTMENT:
         raise RoleInvalidError(f"choose a role of the department: {', '.join(sorted(OF_THE_DEPARTMENT))}")
+
+
+def appointment(session: Session, pseudonym: str, role: str) -> Data:
+    """A person is to have a role of the department. NotFoundError, RoleInvalidError, ProposalInvalidError."""
+    require_of_the_department(role)
     person = records.by_pseudonym(session, pseudonym)
     if role in {held.role for held in records.roles_of(session, person)}:
         raise ProposalInvalidError("this person has that role already")

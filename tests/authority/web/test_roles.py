@@ -91,6 +91,11 @@ def test_nobody_changes_its_own_roles_and_so_an_authority_is_left(site: PeopleSi
     for act, role in (("take", AUTHORITY), ("give", TREASURER)):
         answer = change(site, AUTHORITY, act, role)
         assert (answer.status_code, "Nobody changes its own roles" in answer.text) == (409, True)
+    reader = site.client(AUTHORITY)
+    reader.set_cookie("language", "th", domain="localhost")
+    sent = {**site.form(AUTHORITY, act="take", confirm="yes"), "role": AUTHORITY}
+    refused = reader.post(f"/people/{site.people[AUTHORITY].pseudonym}", data=sent)
+    assert "ไม่มีใครเปลี่ยนบทบาทของตนเองได้" in refused.text, "a message in a constant is translated too"
     own = site.client(AUTHORITY).get(f"/people/{site.people[AUTHORITY].pseudonym}").text
     assert "These are your own roles" in own
     assert 'value="take"' not in own
