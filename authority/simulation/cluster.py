@@ -12,7 +12,8 @@ import importlib
 import importlib.metadata
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.errors import AuthorityError
 from authority.simulation import report
 from authority.simulation.errors import (
+    ClusterLostError,
     ClusterMissingError,
     ClusterRunFailedError,
     ClusterUnfitError,
@@ -33,6 +35,11 @@ from edge_agent.wire.files import write_atomically
 RESULTS = frozenset({".csv", ".json", ".jsonl", ".parquet", ".png", ".svg", ".txt"})
 """How files that tell of a run end; all else in its directory is the home."""
 CONNECT_SECONDS = 20
+LOOK_SECONDS = 0.1
+ASK_SECONDS = 2.0
+"""How often the scheduler is asked for its workers."""
+LOST_SECONDS = 60.0
+"""How long a cluster may be without a worker before its runs are given up."""
 DISTRIBUTION = "campus-energy-authority"
 
 
@@ -71,21 +78,21 @@ def live_all(runs: Sequence[Run], address: str, tell: Callable[[str], None]) -> 
                 left.append(number)
             else:
                 found[number] = known
-        futures = {client.submit(results_of, runs[number], pure=False): number for number in left}
+        sent = {number: client.submit(results_of, runs[number], pure=False) for number in left}
         try:
-            for future in distributed.as_completed(futures, loop=client.loop):
-                run = runs[futures[future]]
+            for number in _as_they_end(client, address, sent):
+                run = runs[number]
                 try:
-                    files = future.result()
+                    files = sent[number].result()
                 except AuthorityError:
                     raise
                 except Exception as error:
                     raise ClusterRunFailedError(f"{run.name}: {type(error).__name__}: {error}") from error
-                found[futures[future]] = document = _keep(run, files)
+                found[number] = document = _keep(run, files)
                 gain = report.credits_(document["measures"]["money"]["gain"])
                 tell(f"{len(found)} of {len(runs)}: {run.name}: gain {gain} credits")
         finally:
-            client.cancel(list(futures))
+            client.cancel(list(sent.values()))
     return [found[number] for number in range(len(runs))]
 
 
@@ -123,6 +130,31 @@ def _check(client: Any, address: str) -> None:
     for worker, other in sorted(releases.items()):
         if other != release():
             raise ClusterUnfitError(f"worker {worker} has release {other}, this machine {release()}: install the same")
+
+
+def _as_they_end(client: Any, address: str, sent: Mapping[int, Any]) -> Iterator[int]:
+    """The numbers of what was sent, each when it has ended. ClusterLostError where nobody is left to do the rest.
+
+    Dask itself waits without an end for a worker to come back.
+    """
+    left, ask_at, alone_since = set(sent), 0.0, None
+    while left:
+        ended = sorted(number for number in left if sent[number].done())
+        yield from ended
+        left -= set(ended)
+        if ended or (now := time.monotonic()) < ask_at:
+            time.sleep(0 if ended else LOOK_SECONDS)
+            continue
+        ask_at = now + ASK_SECONDS
+        if client.scheduler_info()["workers"]:
+            alone_since = None
+        elif alone_since is None:
+            alone_since = now
+        elif now - alone_since >= LOST_SECONDS:
+            raise ClusterLostError(
+                f"the scheduler at {address} has had no worker for {LOST_SECONDS:.0f} seconds, with {len(left)} runs "
+                "to do: what came back is kept, and the same line goes on from there"
+            )
 
 
 def _told(run: Run) -> dict[str, object]:

@@ -112,6 +112,12 @@ class ClusterUnfitError(ClusterError):
     code = "cluster_unfit"
 
 
+class ClusterLostError(ClusterError):
+    """The cluster has lost its scheduler or all of its workers while it ran."""
+
+    code = "cluster_lost"
+
+
 class ClusterRunFailedError(ClusterError):
     """A run failed on the cluster, not by its own doing; the message has what the cluster says."""
 

@@ -18,14 +18,25 @@ def trade(view):
     raise RuntimeError("lost")
 """
 
-CLUSTER = """
-import contextlib, io, json, sys
+SLOW = """
+import os, time
 from pathlib import Path
-from distributed import LocalCluster
+
+
+def trade(view):
+    Path(view.options["place"], f"begun-{os.getpid()}").touch()
+    time.sleep(0.5)
+    return []
+"""
+
+CLUSTER = """
+import contextlib, faulthandler, io, json, subprocess, sys, threading, time
+from pathlib import Path
+import distributed
 from authority.cli import main
 from authority.simulation import cluster
 
-cluster.CONNECT_SECONDS = 3
+cluster.CONNECT_SECONDS = 30
 place = Path(sys.argv[1])
 
 
@@ -37,22 +48,74 @@ def run(address, out, *words):
     return status, told.getvalue(), wrong.getvalue()
 
 
+class Cluster:
+    "The processes that somebody starts who has a cluster: a scheduler, and workers of one thread each."
+
+    def __init__(self):
+        self.started, file = [], place / "scheduler.json"
+        self.start("scheduler", "--no-dashboard", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
+        while not file.exists():
+            assert self.started[0].poll() is None
+            time.sleep(0.1)
+        self.address = json.loads(file.read_text())["address"]
+
+    def start(self, what, *words):
+        command = [sys.executable, "-m", "distributed.cli.dask_" + what, *words]
+        self.started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+
+    def work(self, workers):
+        for _ in range(workers):
+            self.start("worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        with distributed.Client(self.address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=120)
+
+    def end(self, which):
+        for process in self.started[which]:
+            process.kill()
+            process.wait()
+        del self.started[which]
+
+
+def lose(dask, which, out):
+    "Run while a part of the cluster is killed as soon as both runs have begun."
+    def kill():
+        while len(list(place.glob("begun-*"))) < 2:
+            time.sleep(0.05)
+        dask.end(which)
+    thread = threading.Thread(target=kill)
+    thread.start()
+    found = run(dask.address, out, "--scenario", str(place / "slow.toml"))
+    thread.join()
+    for begun in place.glob("begun-*"):
+        begun.unlink()
+    return found
+
+
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(500, exit=True)
     hourly = ["--scenario", str(place / "hourly.toml")]
+    cluster.CONNECT_SECONDS = 3
     found = {"nobody": run("tcp://127.0.0.1:9", "none", *hourly), "no_address": run("nonsense://x", "none", *hourly)}
-    with LocalCluster(n_workers=0, dashboard_address=None) as alone:
-        found["no_worker"] = run(alone.scheduler_address, "none", *hourly)
-    found["none"] = sorted(entry.name for entry in place.glob("none*"))
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers:
-        address = workers.scheduler_address
-        found["first"] = run(address, "runs", *hourly, "--compare")
+    cluster.CONNECT_SECONDS, cluster.LOST_SECONDS = 60, 3.0
+    dask = Cluster()
+    try:
+        found["no_worker"] = run(dask.address, "none", *hourly)
+        found["none"] = sorted(entry.name for entry in place.glob("none*"))
+        dask.work(2)
+        found["first"] = run(dask.address, "runs", *hourly, "--compare")
         reports = sorted((place / "runs").glob("*/report.json"))
         before = [report.stat().st_mtime_ns for report in reports]
-        found["again"] = run(address, "runs", *hourly, "--compare")
+        found["again"] = run(dask.address, "runs", *hourly, "--compare")
         found["kept"] = before == [report.stat().st_mtime_ns for report in reports] and len(before) == 2
-        found["failed"] = run(address, "failed", "--scenario", str(place / "lost.toml"))
-        cluster.DISTRIBUTION = "distributed"  # here, not in the workers: as if this machine had another release
-        found["releases"] = run(address, "other", *hourly)
+        found["failed"] = run(dask.address, "failed", "--scenario", str(place / "lost.toml"))
+        distribution, cluster.DISTRIBUTION = cluster.DISTRIBUTION, "distributed"  # as if here were another release
+        found["releases"] = run(dask.address, "other", *hourly)
+        cluster.DISTRIBUTION = distribution
+        found["workers_lost"] = lose(dask, slice(1, None), "workers")
+        dask.work(2)
+        found["scheduler_lost"] = lose(dask, slice(0, 1), "scheduler")
+    finally:
+        dask.end(slice(None))
     print(json.dumps(found))
 """
 
@@ -66,6 +129,11 @@ def test_a_cluster_gives_what_this_machine_gives_byte_for_byte(
     (tmp_path / "lost.py").write_text(LOST)
     (tmp_path / "lost.toml").write_text(
         'epoch_seconds = 3600\n[[strategy]]\nmember = "Dormitory 01"\nfile = "lost.py"\n'
+    )
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "slow.toml").write_text(
+        'epoch_seconds = 3600\n[[strategy]]\nmember = "Dormitory 01"\nfile = "slow.py"\n'
+        f"options = {{ place = '{tmp_path}' }}\n"
     )
     ran = behind_a_peer.run("dask", CLUSTER, tmp_path, str(tmp_path))
     assert ran.returncode == 0, ran.stderr
@@ -104,6 +172,10 @@ def test_a_cluster_gives_what_this_machine_gives_byte_for_byte(
     assert found["releases"][0] == 1
     assert "[cluster_unfit]" in found["releases"][2]
     assert "install the same" in found["releases"][2]
+
+    for lost, code in (("workers_lost", "[cluster_lost]"), ("scheduler_lost", "[cluster_run_failed]")):
+        assert found[lost][0] == 1
+        assert code in found[lost][2]
 
     # Given without the cluster, the same line makes the home too, and the same report.
     there = tmp_path / "runs" / "hourly-seed-4"
