@@ -8,6 +8,8 @@ address and so many in all; who comes in with a certificate of the department is
 
 Requests of one kind may be answered together (`Together`): what many clients ask at the same moment then costs one
 call, and neither a thread nor a WSGI environment each.
+
+Several processes may serve one port (`authority.siblings`): what only the first of them answers is given to it.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from gunicorn.http import get_parser
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from authority.errors import AuthorityError
+from authority.siblings import Siblings
 from edge_agent.wire import problems
 
 HANDSHAKE_SECONDS = 5.0
@@ -59,6 +62,7 @@ TOGETHER_THREADS = 2
 _READ = 64 * 1024
 Item = TypeVar("Item")
 _REFUSALS = {
+    503: ("unavailable", "the process that answers this is starting: ask again in a few seconds"),
     413: ("too_large", "the body is larger than anything that is taken here: send less at once"),
     431: ("malformed", "the headers are larger than anything that is taken here"),
 }
@@ -70,7 +74,9 @@ class Limits:
 
     per_address and strangers count open connections without a client certificate. endless are paths whose answer never
     ends by itself; any other may hold a thread for request_seconds, one of `slow` for the seconds that it says.
-    trust_loopback: this machine's own connections are not counted by address, since a proxy's come from there.
+    trust_loopback: this machine's own connections are not counted by address, since a proxy's come from there. All of
+    it is for each of several processes that serve one port, but for paths that begin as one of `at_first`, which the
+    first of them answers.
     """
 
     max_header: int = 16 * 1024
@@ -82,6 +88,7 @@ class Limits:
     endless: frozenset[str] = frozenset()
     slow: Mapping[str, float] = field(default_factory=dict)
     trust_loopback: bool = False
+    at_first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +294,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
         self._strangers = 0
         self._stranger_pool: ThreadPoolExecutor | None = None
         self._tls: tuple[int, ssl.SSLContext] | None = None
+        self._is_first = False
 
     def init_process(self) -> None:
         """Make the strangers' threads, in the worker."""
@@ -296,6 +304,10 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
 
     def together(self) -> Together | None:
         """What answers several requests together, where anything does; asked once, with the application loaded."""
+        return None
+
+    def siblings(self) -> Siblings | None:
+        """The processes that serve the port with this one, where there are others."""
         return None
 
     def run(self) -> None:
@@ -311,7 +323,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
 
     def accept(self, listener: socket.socket) -> None:
         """Take what waits at the listener, as far as there is room."""
-        for _ in range(ACCEPT_AT_ONCE):
+        for _ in range(ACCEPT_AT_ONCE if self.siblings() is None else 1):  # with others, each takes what it can answer
             try:
                 client, address = listener.accept()
             except OSError:  # nobody more, or gone already
@@ -320,7 +332,42 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
             if self.nr_conns >= self.worker_connections:
                 return
 
-    def _admit(self, client: socket.socket, address: Any, server: Any) -> None:
+    def _look_for_given(self) -> None:
+        """Become the first of the processes where there is none, and take from then on what they give it."""
+        siblings = self.siblings()
+        if siblings is None or self._is_first or not siblings.is_first():
+            return
+        self._is_first = True
+
+        def take(_socket: object) -> None:
+            while (given := siblings.take()) is not None:
+                client, read = given
+                try:
+                    client.setblocking(False)
+                    self._admit(client, client.getpeername(), client.getsockname(), read)
+                except OSError:  # it has gone
+                    client.close()
+
+        self.poller.register(siblings.inbox, selectors.EVENT_READ, take)
+
+    def _give_to_first(self, guest: Guest) -> bool:
+        """Give a connection with a whole request to the first process where that answers it; whether it is gone.
+
+        Its answer there is its last: a proxy's connections would all come together there otherwise.
+        """
+        siblings = self.siblings()
+        if siblings is None or self._is_first:
+            return False
+        line, _, rest = bytes(guest.buffer).partition(b"\r\n")
+        if not line.partition(b" ")[2].startswith(tuple(path.encode() for path in self.limits.at_first)):
+            return False
+        if siblings.give(guest.conn.sock, line + b"\r\nConnection: close\r\n" + rest):
+            self._drop(guest)
+        else:
+            self._refuse(guest, 503)
+        return True
+
+    def _admit(self, client: socket.socket, address: Any, server: Any, read: bytes = b"") -> None:
         where = counted_by(str(address[0])) if isinstance(address, tuple) else ""  # else it is a Unix socket
         if self.limits.trust_loopback and where and ipaddress.ip_network(where).is_loopback:
             where = ""
@@ -332,7 +379,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
         with contextlib.suppress(OSError):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         conn = TConn(self.cfg, client, address, server)
-        guest = Guest(conn, where)
+        guest = Guest(conn, where, buffer=bytearray(read))
         try:
             if self.cfg.is_ssl:
                 conn.sock = self._context().wrap_socket(
@@ -447,6 +494,8 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
 
     def _hand_over(self, guest: Guest) -> None:
         """Give a connection with a whole request to a thread; what came behind it is given back by the parser."""
+        if self._give_to_first(guest):
+            return
         if self._together is not None and not guest.stranger and self._joins(guest, self._together):
             return
         conn = guest.conn
@@ -589,6 +638,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
         if now < self._look_at and not force:  # it looks at everybody, so not for each that comes
             return
         self._look_at = now + LOOK_SECONDS
+        self._look_for_given()
         for guest in list(self._guests.values()):
             if guest.busy_since is not None:
                 if guest.path.partition("?")[0] not in self.limits.endless:

@@ -154,8 +154,9 @@ def is_api() -> bool:
 def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
     """Put the gate before every view. KeyError for a route without a rule: it is found at the start, not in service."""
 
-    changed, read = Bucket(CHANGES_AT_ONCE, CHANGE_SECONDS), Bucket(READS_AT_ONCE, READ_SECONDS)
-    strangers = Bucket(STRANGERS_AT_ONCE, STRANGER_SECONDS)
+    changed = Bucket(app.tries, "changes", CHANGES_AT_ONCE, CHANGE_SECONDS)
+    read = Bucket(app.tries, "reads", READS_AT_ONCE, READ_SECONDS)
+    strangers = Bucket(app.tries, "strangers", STRANGERS_AT_ONCE, STRANGER_SECONDS)
 
     def count(who: Principal) -> None:
         """TooOftenError for a person who changes too much, for each change is in the log; or for a hasty program."""

@@ -93,7 +93,7 @@ class Delegates:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._invites = Bucket(delegates.INVITES_AT_ONCE, delegates.INVITE_SECONDS)
+        self._invites = Bucket(app.tries, "delegates", delegates.INVITES_AT_ONCE, delegates.INVITE_SECONDS)
 
     def of(self, who: Principal) -> Delegation:
         """Who acts for the member, or for whom who asks acts."""

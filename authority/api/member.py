@@ -242,7 +242,7 @@ class Members:
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.currency = Currency.of(app.home.settings.billing)
         self.fills = MemberFills(app, self.zone)
-        self._so_far = Bucket(SO_FAR_AT_ONCE, SO_FAR_SECONDS)
+        self._so_far = Bucket(app.tries, "so far", SO_FAR_AT_ONCE, SO_FAR_SECONDS)
 
     @property
     def epoch_seconds(self) -> int:

@@ -134,7 +134,7 @@ class HandTransfers:
 
     def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
         self._app, self._client = app, client
-        self._looked_up = Bucket(LOOKUPS_AT_ONCE, LOOKUP_SECONDS)
+        self._looked_up = Bucket(app.tries, "lookups", LOOKUPS_AT_ONCE, LOOKUP_SECONDS)
 
     # Asking
 

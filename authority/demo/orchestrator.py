@@ -76,7 +76,7 @@ def settings_for(
         epoch=EpochSettings(epoch_seconds),
         collector=CollectorSettings(port=ports.collector),
         mqtt=MqttSettings("localhost" if mqtt else "", ports.mqtt),
-        web=WebSettings(port=ports.web, notice=campus.notice(row, epoch_seconds)),
+        web=WebSettings(port=ports.web, processes=1, notice=campus.notice(row, epoch_seconds)),
         validator=ValidatorSettings(embedded, f"http://127.0.0.1:{ports.validator}", port=ports.validator),
         parameters=replace(
             scaled,

@@ -101,15 +101,16 @@ class MqttSettings:
 class WebSettings:
     """The members' and the public's pages and API, behind the campus's own TLS.
 
-    threads requests are answered at once; `streams` more threads are kept for event streams. notice is a sentence at
-    the top of every page. origin is how people reach the pages, such as https://energy.campus.example; empty: nobody
-    signs in but from this machine. webhooks: whether members' programs are told of events, at public addresses that
-    members name.
+    So many processes answer, each of them `threads` requests at once; each keeps `streams` more threads for event
+    streams. notice is a sentence at the top of every page. origin is how people reach the pages, such as
+    https://energy.campus.example; empty: nobody signs in but from this machine. webhooks: whether members' programs are
+    told of events, at public addresses that members name.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
-    threads: int = 16
+    processes: int = 2
+    threads: int = 4
     streams: int = 32
     notice: str = ""
     origin: str = ""
@@ -373,6 +374,7 @@ class Settings:
             ),
             (bool(self.oidc.issuer) != bool(self.oidc.client_id), "[oidc] issuer and client_id go together"),
             (self.people.two_persons not in TWO_PERSONS, f"[people] two_persons is one of {', '.join(TWO_PERSONS)}"),
+            (not 1 <= self.web.processes <= 64, "[web] processes must be 1 to 64"),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
             (
                 any(len(each.split(" ")) != 2 for each in self.log.witnesses),

@@ -1,42 +1,33 @@
-"""How often one may: a bucket for each address or person, filled again with time. In memory, for one process."""
+"""How often one may: a bucket for each address or person, filled again with time."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
 from authority.people.errors import SignInClosedError
-
-MOST_NAMES = 10_000
+from authority.tries import Tries
 
 
 class Bucket:
-    """At most `tries` at once by one name, and one more for each `seconds` that pass. For any thread."""
+    """At most `tries` at once by one name, and one more for each `seconds` that pass. For any thread.
 
-    def __init__(self, tries: int, seconds: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._tries, self._seconds, self._monotonic = tries, seconds, monotonic
-        self._lock = threading.Lock()
-        self._full_at: dict[str, float] = {}
-        """When each name has all its tries again."""
+    `what` tells it from other buckets of the same table.
+    """
+
+    def __init__(
+        self, table: Tries, what: str, tries: int, seconds: float, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._table, self._what, self._monotonic = table, what, monotonic
+        self._tries, self._seconds = tries, seconds
 
     def wait(self, name: str) -> float:
         """Count a try: 0, or the seconds until there is one again."""
-        now = self._monotonic()
-        with self._lock:
-            if len(self._full_at) >= MOST_NAMES:
-                self._full_at = {each: full for each, full in self._full_at.items() if full > now}
-            full = max(now, self._full_at.get(name, now)) + self._seconds
-            beyond = full - now - self._tries * self._seconds
-            if beyond <= 0:
-                self._full_at[name] = full
-            return max(0.0, beyond)
+        return self._table.take(f"{self._what}:{name}", self._seconds, self._tries * self._seconds, self._monotonic())
 
     def give_back(self, name: str, tries: int = 1) -> None:
         """Count tries no more that were counted."""
-        with self._lock:
-            if name in self._full_at:
-                self._full_at[name] -= tries * self._seconds
+        self._table.give_back(f"{self._what}:{name}", tries * self._seconds)
 
 
 class AddressLimit:
@@ -49,10 +40,16 @@ class AddressLimit:
     MOST_AT_ONCE, MOST_SECONDS = 300, 1.0
 
     def __init__(
-        self, tries: int = 30, seconds: float = 10.0, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        table: Tries,
+        what: str,
+        tries: int = 30,
+        seconds: float = 10.0,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._failing, self._seconds = Bucket(tries, seconds, monotonic=monotonic), seconds
-        self._all = Bucket(self.MOST_AT_ONCE, self.MOST_SECONDS, monotonic=monotonic)
+        self._failing, self._seconds = Bucket(table, f"{what} failing", tries, seconds, monotonic=monotonic), seconds
+        self._all = Bucket(table, f"{what} all", self.MOST_AT_ONCE, self.MOST_SECONDS, monotonic=monotonic)
 
     def take(self, address: str) -> None:
         """Count a try; SignInClosedError where there is none left."""

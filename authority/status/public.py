@@ -155,9 +155,15 @@ class Board:
                     session.add(ServiceChange(part=each.part, state=each.state, since=since))
                     self._other.pop(each.part, None)
 
-    def run(self, stop: threading.Event) -> None:
-        """Watch until `stop` is set."""
-        rounds(self.watch, stop, WATCH_SECONDS, LOG, "changes of the service are not written down")
+    def run(self, stop: threading.Event, has_to: Callable[[], bool] = lambda: True) -> None:
+        """Watch until `stop` is set, whenever this is the process that has to."""
+        rounds(
+            lambda: self.watch() if has_to() else None,
+            stop,
+            WATCH_SECONDS,
+            LOG,
+            "changes of the service are not written down",
+        )
 
 
 def _in_the_store(session: Session, app: App, now: int) -> Found:

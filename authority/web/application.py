@@ -385,7 +385,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     certificates = MemberCertificates(people.app, people.client)
     app.register_blueprint(me_certificates.blueprint(people.app, certificates))
     app.register_blueprint(certificate_pages.blueprint(people.app, members, certificates))
-    app.register_blueprint(certificate_pages.public_blueprint(members, certificates))
+    app.register_blueprint(certificate_pages.public_blueprint(people.app, members, certificates))
     disputes = Tickets(people.app, members, people.client)
     app.register_blueprint(tickets.member_blueprint(people.app, disputes))
     exchanging = meter_exchange.MeterExchange(people.app, people.client)

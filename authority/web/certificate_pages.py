@@ -73,9 +73,10 @@ def blueprint(app: App, members: Members, certificates: MemberCertificates) -> B
     return mine
 
 
-def public_blueprint(members: Members, certificates: MemberCertificates) -> Blueprint:
+def public_blueprint(app: App, members: Members, certificates: MemberCertificates) -> Blueprint:
     """The check, for anybody with the code."""
-    public, tries = Blueprint("certificates", __name__, url_prefix="/certificates"), AddressLimit()
+    public = Blueprint("certificates", __name__, url_prefix="/certificates")
+    tries = AddressLimit(app.tries, "certificates")
 
     def count() -> None:
         """Each try counts, so that nobody guesses codes."""

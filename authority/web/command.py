@@ -18,6 +18,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.home import standing_page
 from authority.home.home import Home
+from authority.siblings import Siblings
 from authority.status.facts import gather
 from authority.status.metrics import Metrics
 from authority.web.application import People, create_app
@@ -57,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     token, auditor = home.metrics_token, home.auditor_token
     _ = home.tickets_key  # made before several processes could each make one
 
-    def make() -> Flask:
-        app = App.open(arguments.home, process="web")
+    def make(siblings: Siblings) -> Flask:
+        app = App.open(arguments.home, process="web", tries=siblings.tries)
         source = StoreCampusSource(app, reader_of(home))
         flask = create_app(
             source,
@@ -68,9 +69,17 @@ def run(arguments: argparse.Namespace) -> int:
             people=People(app, lambda: ChainClient(home.rpc_url, attempts=1, timeout=3)),
         )
         board = flask.extensions["status_board"]
-        threading.Thread(target=board.run, args=(threading.Event(),), name="status", daemon=True).start()
+        watching = (threading.Event(), siblings.is_first)
+        threading.Thread(target=board.run, args=watching, name="status", daemon=True).start()
         return flask
 
     host, port = arguments.host or settings.host, arguments.port or settings.port
-    WebServer(make, host=host, port=port, threads=settings.threads, streams=settings.streams).run()
+    WebServer(
+        make,
+        host=host,
+        port=port,
+        processes=settings.processes,
+        threads=settings.threads,
+        streams=settings.streams,
+    ).run()
     return 0

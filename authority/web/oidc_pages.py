@@ -36,7 +36,7 @@ SECURE_COOKIE, LOOPBACK_COOKIE = "__Host-campus-oidc", "campus-oidc-here"
 def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -> Blueprint:
     """The pages over an opened authority and its provider."""
     oidc = Blueprint("oidc", __name__)
-    tries = limit or AddressLimit()
+    tries = limit or AddressLimit(app.tries, "oidc")
     secure = bool(app.home.settings.web.origin)
     cookie = SECURE_COOKIE if secure else LOOPBACK_COOKIE
 

@@ -107,7 +107,7 @@ def login_page(app: App, message: str = "", status: int = 200, login: str = "", 
 def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
     """The pages over an opened authority."""
     people = Blueprint("people", __name__)
-    tries = limit or AddressLimit()
+    tries = limit or AddressLimit(app.tries, "sign in")
     passkeys_at_once = threading.BoundedSemaphore(4)
 
     def take() -> None:

@@ -1,4 +1,7 @@
-"""Serving the web application with gunicorn: one process, threads for requests, and more of them for event streams."""
+"""Serving the web application with gunicorn: some processes, threads for requests, and more for event streams.
+
+Python computes one thing at a time in a process, so more processes answer more; each has the application for itself.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,14 @@ from gunicorn.app.base import BaseApplication
 
 from authority import heap
 from authority.anteroom import AnteroomWorker, Limits
+from authority.siblings import Siblings
 
 ENDLESS = frozenset({"/api/v1/campus/stream", "/live"})
 """The event streams: answers that go on for as long as their reader does."""
 SLOW = {"/api/v1/me/export": 3600.0}
 """Answers that take long, and how long a reader may take for them, seconds."""
+AT_FIRST = ("/treasury", "/audit", "/api/v1/billing", "/api/v1/audit", *SLOW)
+"""What one process keeps in its memory for all readers: bills in the making, audits that run, exports under way."""
 
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -53,17 +59,27 @@ class PageWorker(AnteroomWorker):
         endless=ENDLESS,
         slow=SLOW,
         trust_loopback=True,
+        at_first=AT_FIRST,
     )
+
+    def siblings(self) -> Siblings | None:
+        """The processes that serve the pages together."""
+        served: WebServer = self.app
+        return served.siblings
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]
-    """gunicorn without its command line. `make` is called in the worker, after the fork, and gives the application.
+    """gunicorn without its command line. `make` is called in each process, after the fork, and gives the application.
 
-    threads: for requests, of which so many are answered at once; streams: more of them, for event streams.
+    In each of the processes, threads: for requests, of which so many are answered at once; streams: more of them, for
+    event streams. `make` is given what the processes share.
     """
 
-    def __init__(self, make: Callable[[], Flask], *, host: str, port: int, threads: int, streams: int) -> None:
+    def __init__(
+        self, make: Callable[[Siblings], Flask], *, host: str, port: int, processes: int, threads: int, streams: int
+    ) -> None:
         self._make, self._host, self._port, self._threads, self._streams = make, host, port, threads, streams
+        self._processes, self.siblings = processes, Siblings()
         self._app: Flask | None = None
         super().__init__()
 
@@ -72,7 +88,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         address = f"[{self._host}]" if ":" in self._host else self._host
         for name, value in {
             "bind": f"{address}:{self._port}",
-            "workers": 1,
+            "workers": self._processes,
             "worker_class": PageWorker,
             "threads": self._threads + self._streams,
             "graceful_timeout": 3,
@@ -90,7 +106,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Turns:
         """The application, in the worker."""
-        self._app = self._make()
+        self._app = self._make(self.siblings)
         heap.settle()
         return Turns(self._app, self._threads, ENDLESS | SLOW.keys())
 

@@ -29,6 +29,7 @@ from authority.people.roles import AUDITOR, DELEGATE, MEMBER, OPERATOR, SCOPES
 from authority.store.log import Act
 from authority.store.people import User
 from authority.store.persons import Person
+from authority.tries import Tries
 
 WALLETS = [str(Keypair.from_seed(bytes([number]) * 32).pubkey()) for number in range(3)]
 DAY = int(timedelta(days=1).total_seconds())
@@ -371,7 +372,7 @@ def test_secrets_are_not_in_the_store(app, clock, ada):
 def test_an_address_gets_its_tries_and_no_more(steps):
     """Against the plainest model: tries of the last while, counted one by one."""
     now, tries, seconds = 0, 3, 10
-    limit = AddressLimit(tries, seconds, monotonic=lambda: now)
+    limit = AddressLimit(Tries(), "here", tries, seconds, monotonic=lambda: now)
     full = {"a": 0, "b": 0}
     for address, rest in steps:
         now += rest

@@ -23,6 +23,7 @@ from authority.people.roles import AUDITOR, AUTHORITY, DELEGATE, MEMBER, OPERATO
 from authority.store.billing import BillMail
 from authority.store.log import Act
 from authority.store.persons import Person, PersonSession
+from authority.tries import Tries
 from authority.web import access
 from authority.web.answers import is_here
 from authority.web.application import People, create_app
@@ -297,7 +298,7 @@ def test_one_address_cannot_try_for_ever(site):
     assert answers[-1] == 429
     assert client.get("/invite/x", headers={"X-Forwarded-For": "198.51.100.8"}).status_code == 404
     assert client.get("/invite/x").status_code == 404, "a proxy that says nothing counts by itself"
-    assert AddressLimit(2, 10).take("a") is None
+    assert AddressLimit(Tries(), "here", 2, 10).take("a") is None
 
 
 def test_one_host_has_one_ipv6_network_and_no_more_tries_for_all_its_addresses(site):
@@ -332,7 +333,7 @@ def test_a_house_full_of_people_who_know_their_passwords_gets_in_behind_one_addr
 
 def test_however_its_tries_end_an_address_has_an_end_of_them():
     now = 0.0
-    limit = AddressLimit(2, 10.0, monotonic=lambda: now)
+    limit = AddressLimit(Tries(), "here", 2, 10.0, monotonic=lambda: now)
     for _ in range(AddressLimit.MOST_AT_ONCE):
         limit.take("a")
         limit.succeeded("a")
