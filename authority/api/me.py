@@ -259,11 +259,10 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
         description="In the site's time zone; days have 92 to 100 quarters. At most 31 days by quarter, 92 by day.",
         responses={400: "The query is wrong.", **NOT_YOURS},
     )
-    def energy(query: dict[str, Any]) -> dict[str, Any]:
+    def energy(query: dict[str, Any]) -> Energy:
         first: date = query["first"] or members.today()
         last: date = query["last"] or first
-        found = members.energy(gate.own_member(app, "energy"), first, last, query["step"])
-        return asdict(found)
+        return members.energy(gate.own_member(app, "energy"), first, last, query["step"])
 
     @me.get("/energy/green-button")
     @me.input(DaysQuery, location="query", arg_name="query")

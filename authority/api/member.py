@@ -273,7 +273,7 @@ class Members:
             for at, trade in self._traded(session, member, step, begin, end):
                 place = max(0, bisect.bisect_right(starts, at) - 1)
                 trades[place] = _add(trades.get(place, NO_TRADES), trade)
-        count = functools.partial(_awaited, roles)
+        count = member_meters.awaiting(roles)
         steps = tuple(
             self._step(
                 (start, stop), flows.get(place), trades.get(place, NO_TRADES), measured[place],
@@ -615,10 +615,6 @@ def _within(until: int | None, bill: Bill) -> int | None:
     return None if until is None else min(until, bill.end_epoch * bill.epoch_seconds)
 
 
-def _awaited(roles: member_meters.Roles, begin: int, end: int) -> int:
-    return sum(counted.awaited(begin, end) for counted in roles.values())
-
-
 def _trades(sums: day_sums.Traded) -> Trades:
     return Trades(
         bought_wh=sums.bought_wh,
@@ -629,4 +625,9 @@ def _trades(sums: day_sums.Traded) -> Trades:
 
 
 def _add(one: Trades, other: Trades) -> Trades:
-    return Trades(**{name: value + getattr(other, name) for name, value in asdict(one).items()})
+    return Trades(
+        bought_wh=one.bought_wh + other.bought_wh,
+        paid_micro_credits=one.paid_micro_credits + other.paid_micro_credits,
+        sold_wh=one.sold_wh + other.sold_wh,
+        received_micro_credits=one.received_micro_credits + other.received_micro_credits,
+    )

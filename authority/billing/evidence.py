@@ -37,6 +37,15 @@ _SPANNED = (
 )
 SPANNED_AT_ONCE = 10_000
 _FIELDS = 3
+_BOOKS = (
+    select(SettlementEpoch.book_log_index)
+    .where(
+        SettlementEpoch.epoch >= bindparam("first"),
+        SettlementEpoch.epoch < bindparam("end"),
+        SettlementEpoch.book_log_index.is_not(None),
+    )
+    .order_by(SettlementEpoch.epoch)
+)
 _NONE = array("q")
 _T = TypeVar("_T")
 
@@ -54,15 +63,7 @@ class StoreEvidence:
 
     def books(self, first_epoch: int, end_epoch: int) -> Iterator[tuple[int, bytes]]:
         """The final books of those epochs: place in the log, and the book's data."""
-        indexes = self._session.scalars(
-            select(SettlementEpoch.book_log_index)
-            .where(
-                SettlementEpoch.epoch >= first_epoch,
-                SettlementEpoch.epoch < end_epoch,
-                SettlementEpoch.book_log_index.is_not(None),
-            )
-            .order_by(SettlementEpoch.epoch)
-        )
+        indexes = self._session.scalars(_BOOKS, {"first": first_epoch, "end": end_epoch})
         for some in _parts([index for index in indexes if index is not None], BOOKS_AT_ONCE):
             found = log.leaves_at(self._session, some)
             for index in some:

@@ -22,7 +22,7 @@ from datetime import timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, delete, func, select, union
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, union
 from sqlalchemy.orm import Session
 
 from authority.billing.bill import Trade, trades_of
@@ -112,16 +112,24 @@ def readings(session: Session, roles: Roles, begin: int, end: int, step: int) ->
     """What the member's readings that passed say of the boundaries from begin to end, both included."""
     boundaries = range(-(-begin // step) * step, end + 1, step)
     if len(boundaries) <= BOUNDARIES_AT_ONCE:
-        return _readings(session, roles, Frame.interval_end.in_(boundaries))
-    return _readings(session, roles, Frame.interval_end.between(begin, end))
+        return _readings(session, roles, _AT, {"ends": list(boundaries)})
+    return _readings(session, roles, _BETWEEN, {"begin": begin, "end": end})
 
 
-def _readings(session: Session, roles: Roles, at: ColumnElement[bool]) -> Readings:
-    rows = session.execute(
-        select(Frame.log_index, Frame.meter_pk, Frame.frame).where(
-            at, Frame.meter_pk.in_(roles), Frame.disposition.in_(PASSED)
-        )
+def _of_readings(at: ColumnElement[bool]) -> Select[int, int, bytes]:
+    return select(Frame.log_index, Frame.meter_pk, Frame.frame).where(
+        at, Frame.meter_pk.in_(bindparam("pks", expanding=True)), Frame.disposition.in_(PASSED)
     )
+
+
+_AT = _of_readings(Frame.interval_end.in_(bindparam("ends", expanding=True)))
+_BETWEEN = _of_readings(Frame.interval_end.between(bindparam("begin"), bindparam("end")))
+
+
+def _readings(
+    session: Session, roles: Roles, which: Select[int, int, bytes], when: Mapping[str, object]
+) -> Readings:
+    rows = session.execute(which, {"pks": list(roles), **when})
     found: dict[int, dict[int, Record]] = defaultdict(dict)
     for _, pk, frame in sorted(rows, key=lambda row: int(row[0])):  # a later one counts in an earlier one's place
         record = Record.from_bytes(frame[:RECORD_SIZE])
@@ -281,7 +289,7 @@ def pieces(
         if before[1] != after[0] and not inside(edges, before[1], after[0])
     ]
     if gaps:
-        its = _readings(session, those, Frame.interval_end.in_({at for gap in gaps for at in gap}))
+        its = _readings(session, those, _AT, {"ends": sorted({at for gap in gaps for at in gap})})
         for start, end in gaps:
             of = {pk: its.get(pk, {}) for pk in heard if roles[pk].throughout(start, end)}
             if of and all(start in records and end in records for records in of.values()):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bisect
+import functools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from authority.store.log import Act
@@ -50,7 +51,11 @@ class Counted(NamedTuple):
 
     def awaited(self, begin: int, end: int) -> bool:
         """Whether its readings of some time between begin and end are the member's, and were to come."""
-        return any(since < end and begin < until for since, until in self._between(self.gone))
+        return any(since < end and begin < until for since, until in self.awaited_spans())
+
+    def awaited_spans(self) -> Iterator[tuple[int, int]]:
+        """Between which boundaries its readings were to come, and are the member's."""
+        return self._between(self.gone)
 
     def lives(self, begin: int, end: int) -> bool:
         """Whether it measured for the member for some time between begin and end."""
@@ -72,17 +77,52 @@ Roles = Mapping[int, Counted]
 """A member's meters that count, by Meter.id."""
 
 
+def _passed(order: ColumnElement[int]) -> Select[int, int]:
+    """The boundary of each meter's first reading that counts, in this order."""
+    its = select(Frame.interval_end).where(Frame.meter_pk == Meter.id, Frame.disposition.in_(PASSED))
+    first = its.order_by(order).limit(1).scalar_subquery()
+    return select(Meter.id, first).where(Meter.id.in_(bindparam("pks", expanding=True)))
+
+
+_FIRST, _LAST = _passed(Frame.log_index.asc()), _passed(Frame.log_index.desc())
+_TENURES = (
+    select(MeterTenure.meter_pk, MeterTenure.since_end, MeterTenure.until_end)
+    .where(MeterTenure.user_id == bindparam("user"))
+    .order_by(MeterTenure.id)
+)
+_ALWAYS = select(Meter.id).where(
+    Meter.user_id == bindparam("user"),
+    ~select(MeterTenure.meter_pk).where(MeterTenure.meter_pk == Meter.id).exists(),
+)
+_COUNTING = (
+    select(Meter.id, Meter.role, Meter.state, Meter.meter_id)
+    .where(Meter.id.in_(bindparam("pks", expanding=True)), Meter.role != "submeter")
+    .order_by(Meter.id)
+)
+"""Statements of every page of a member's: to build one takes longer than to run it."""
+
+
+def awaiting(roles: Roles) -> Callable[[int, int], int]:
+    """How many of the meters are `awaited` between a begin and an end, for many spans of time one after the other."""
+    spans = [list(counted.awaited_spans()) for counted in roles.values()]
+    edges = sorted({edge for its in spans for span in its for edge in span})
+
+    @functools.cache
+    def among(after: int, before: int) -> int:
+        """The same for all spans of time that begin after so many edges and end after so many."""
+        begin, end = edges[after - 1] if after else EVER - 1, edges[before] if before < len(edges) else NEVER + 1
+        return sum(any(since < end and begin < until for since, until in its) for its in spans)
+
+    return lambda begin, end: among(bisect.bisect_right(edges, begin), bisect.bisect_left(edges, end))
+
+
 def settling(session: Session, user_id: int) -> dict[int, Counted]:
     """The meters that count for the member: those that it had before a change of tenant too, and retired ones."""
     tenures = had(session, user_id)
-    rows = session.execute(
-        select(Meter.id, Meter.role, Meter.state, Meter.meter_id)
-        .where(Meter.id.in_(tenures), Meter.role != "submeter")
-        .order_by(Meter.id)
-    ).all()
+    rows = session.execute(_COUNTING, {"pks": list(tenures)}).all()
     retired = {pk: meter_id for pk, _, state, meter_id in rows if state == METER_RETIRED}
-    begun = _boundaries(session, [pk for pk, *_ in rows], Frame.log_index.asc())
-    ended = _boundaries(session, retired, Frame.log_index.desc())
+    begun = _boundaries(session, [pk for pk, *_ in rows], _FIRST)
+    ended = _boundaries(session, retired, _LAST)
     gone = _taken_out(session, retired)
     found = {}
     for pk, role, *_ in rows:
@@ -100,24 +140,20 @@ def had(session: Session, user_id: int) -> dict[int, Tenures]:
     One that went on to another, or back, at the boundary at which it came measured nothing for whoever had it between.
     """
     tenures: dict[int, list[tuple[int | None, int | None]]] = defaultdict(list)
-    its = select(MeterTenure.meter_pk, MeterTenure.since_end, MeterTenure.until_end).where(
-        MeterTenure.user_id == user_id
-    )
-    for pk, since, until in session.execute(its.order_by(MeterTenure.id)):
+    for pk, since, until in session.execute(_TENURES, {"user": user_id}):
         if since is not None and since == until:
             continue
         goes_on = tenures[pk] and since is not None and tenures[pk][-1][1] == since
         tenures[pk].append((tenures[pk].pop()[0] if goes_on else since, until))
-    ever = select(MeterTenure.meter_pk).where(MeterTenure.meter_pk == Meter.id).exists()
-    always = session.scalars(select(Meter.id).where(Meter.user_id == user_id, ~ever))
+    always = session.scalars(_ALWAYS, {"user": user_id})
     return {pk: tuple(some) for pk, some in tenures.items()} | dict.fromkeys(always, ((None, None),))
 
 
-def _boundaries(session: Session, pks: Collection[int], order: ColumnElement[int]) -> dict[int, int]:
-    """The boundary of each meter's first reading that counts, in this order; meters without one are left out."""
-    passed = select(Frame.interval_end).where(Frame.meter_pk == Meter.id, Frame.disposition.in_(PASSED))
-    rows = session.execute(select(Meter.id, passed.order_by(order).limit(1).scalar_subquery()).where(Meter.id.in_(pks)))
-    return {pk: end for pk, end in rows if end is not None}
+def _boundaries(session: Session, pks: Collection[int], which: Select[int, int]) -> dict[int, int]:
+    """The boundary of each meter's first or last reading that counts; meters without one are left out."""
+    if not pks:
+        return {}
+    return {pk: end for pk, end in session.execute(which, {"pks": list(pks)}) if end is not None}
 
 
 def _taken_out(session: Session, retired: Mapping[int, bytes]) -> dict[int, int]:

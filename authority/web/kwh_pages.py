@@ -5,7 +5,9 @@ The address holds a secret of 256 bits and shows one span of one member's readin
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 
@@ -13,6 +15,7 @@ from authority.api import days, gate
 from authority.api.gate import PUBLIC, Rule
 from authority.api.kwh import ProofMissingError, Proofs
 from authority.api.member import Members
+from authority.api.paging import whole_address
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.people import proof_links
@@ -20,6 +23,7 @@ from authority.people.errors import ProofLinkInvalidError
 from authority.people.proof_links import OpenLink
 from authority.people.roles import MEMBER
 from authority.web.answers import page, redirect
+from authority.web.codes import qr
 
 RULES: Mapping[str, Rule] = {
     "kwh.blank": PUBLIC,
@@ -35,6 +39,7 @@ RULES: Mapping[str, Rule] = {
 def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
     """The pages for anybody."""
     kwh, proofs = Blueprint("kwh", __name__, url_prefix="/kwh"), Proofs(app, client)
+    zone = ZoneInfo(app.home.settings.site.zone)
 
     def opened(secret: str) -> OpenLink:
         with app.store.read() as session:
@@ -55,8 +60,16 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
 
     @kwh.get("/<secret>")
     def shown(secret: str) -> Response:
-        opened(secret)
-        return page(render_template("kwh.html", secret=secret))
+        found = opened(secret)
+        text = render_template(
+            "kwh.html",
+            secret=secret,
+            link=whole_address(app, "kwh.shown", secret=secret),
+            expires_at=found.expires_at,
+            local=functools.partial(days.local, zone=zone),
+            qr=qr,
+        )
+        return page(text)
 
     @kwh.get("/<secret>/proof")
     def proof(secret: str) -> Response:

@@ -479,3 +479,27 @@ def test_a_meter_that_joins_at_midnight_leaves_the_day_before_whole(app: App, me
         assert [(step.meters_heard, step.meters) for step in found.steps] == [(1, 1), (2, 2)]
         check(app, members, PLAIN, PLAIN + timedelta(days=1))
         day_sums.keep(app.store, BERLIN, STEP, days[2])
+
+
+BOUNDARIES = st.one_of(st.none(), st.integers(0, 12))
+METERS = st.builds(
+    member_meters.Counted,
+    role=st.just("pv"),
+    tenures=st.lists(st.tuples(BOUNDARIES, BOUNDARIES), max_size=3).map(tuple),
+    begun=BOUNDARIES,
+    ended=BOUNDARIES,
+    gone=BOUNDARIES,
+)
+
+
+@given(
+    st.dictionaries(st.integers(1, 9), METERS, max_size=4),
+    st.lists(st.tuples(st.integers(-1, 14), st.integers(-1, 14)), max_size=20),
+)
+def test_meters_that_are_awaited_are_counted_for_many_times_as_for_one(
+    roles: dict[int, member_meters.Counted], times: list[tuple[int, int]]
+) -> None:
+    count = member_meters.awaiting(roles)
+    assert [count(begin, end) for begin, end in times] == [
+        sum(each.awaited(begin, end) for each in roles.values()) for begin, end in times
+    ]

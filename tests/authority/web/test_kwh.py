@@ -24,6 +24,7 @@ from authority.settlement.day_sums import netted
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
 from authority.store.metering import Meter
+from authority.web.codes import qr
 from edge_agent.wire.reading import ROLES, Record
 from edge_agent.wire.rules import REGISTERS, ROLE_REGISTERS
 
@@ -120,6 +121,18 @@ def test_a_span_without_a_proof_gets_no_link(site, span, words):
         assert words in answer.text
     else:  # a time that is not over yet is shown as far as it is
         assert site.client(MEMBER).get("/me/proofs", query_string=fields).text.count("Make the link") == 1
+
+
+def test_the_page_prints_its_own_address_as_a_code(site):
+    path = site.link(0)
+    text = site.client().get(path).text
+    drawn = re.search(r'<div class="qr"[^>]*>(<svg.*?</svg>)</div>', text, re.DOTALL)
+    address = f"http://localhost{path}"
+    assert drawn is not None
+    assert drawn[1] == str(qr(address))
+    assert f'<code class="address">{address}</code>' in text
+    assert "until the member ends it" in text
+    assert 'class="qr"' not in site.client().get("/kwh").text
 
 
 def test_a_silent_validator_leaves_the_accounts_out(site, monkeypatch):
