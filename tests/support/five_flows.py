@@ -2,6 +2,7 @@
 
 - `F1` a student, from the invitation by a passkey to a standing order that was previewed and saved.
 - `F2` a student, from a bill by its line, its day and a quarter of an hour to readings that the browser has checked;
+  `F2_printed` an auditor without an account from the code that the proof's page prints to the same;
   `F2_certificate` somebody without an account, from the code on a certificate to the same.
 - `F3` an operator: forty members by a list with two bad rows, tried, repaired, invited; the same again changes nothing.
 - `F4` an operator: `F4_held` from the board to a held reading that is released with a reason; `F4_exchange` a meter
@@ -51,6 +52,7 @@ ROWS = 40
 CORRECTED = 7
 """The bill of a month that turns out to be wrong."""
 A_DAY = "th a[href*='view=day']"
+HOLDS = "document.querySelector('#verdict')?.dataset.tone === 'good'"
 MAILS_SECONDS = 600
 SEND_SECONDS = 1.0
 """How often it is looked whether a mail was asked for."""
@@ -135,23 +137,25 @@ class FiveFlows:
         self.way("F1_campus", None, link[1], walk)
 
     def F2(self) -> None:  # noqa: N802
+        printed: list[str] = []
+
         def walk(person: Person) -> None:
             person.click("a[aria-label^='The days of']", "location.search.includes('from=')")
             if person.browser.evaluate(f"document.querySelector({A_DAY!r}) !== null"):  # else it is of one day
                 person.click(A_DAY, "location.search.includes('view=day')")
             person.click("td a[aria-label^=Proof]", "location.pathname === '/me/proofs'")
             person.click("form[action='/me/proofs'] button", "location.pathname.startsWith('/kwh/')")
-            person.wait_for("document.querySelector('#verdict')?.dataset.tone === 'good'")
+            person.wait_for(HOLDS)
+            printed.append(person.browser.evaluate("document.querySelector('figcaption .address').textContent"))
 
         self.way("F2", "D", "/me/bills/4", walk)
+        path = printed[0].removeprefix(self.address)
+        self.way("F2_printed", None, path, lambda person: person.wait_for(HOLDS))
         page = self.site.client("D").get("/me/certificates/4").text
         code = re.search(r'href="[^"]*(/certificates/4-[^"]+)"', page)
         assert code is not None
 
-        def certificate(person: Person) -> None:
-            person.wait_for("document.querySelector('#verdict')?.dataset.tone === 'good'")
-
-        self.way("F2_certificate", None, code[1], certificate)
+        self.way("F2_certificate", None, code[1], lambda person: person.wait_for(HOLDS))
 
     def F3(self) -> None:  # noqa: N802
         rows = [f"t-{n},member{n}@campus.example,Member {n},{'ABCD'[n % 4]}" for n in range(ROWS)]
