@@ -16,10 +16,8 @@ from sqlalchemy.orm import Session
 from authority.api.campus import described
 from authority.api.paging import AT_ONCE, NEXT
 from authority.app import App
-from authority.billing.bill import trades_of
+from authority.billing.book_trades import BookTrades
 from authority.billing.calendar import days_between, first_epoch_at
-from authority.billing.evidence import StoreEvidence
-from authority.chain.accounts import EpochBook
 from authority.people.roles import MemberAccount
 from authority.settlement import day_sums
 from authority.store.day_sums import TradeDay
@@ -56,8 +54,9 @@ class Fills:
 class MemberFills:
     """The query layer over an opened authority, by the days of the site's calendar."""
 
-    def __init__(self, app: App, zone: ZoneInfo) -> None:
+    def __init__(self, app: App, zone: ZoneInfo, trades: BookTrades) -> None:
         self._app, self._zone, self._seconds = app, zone, app.home.settings.epoch.seconds
+        self._trades = trades
 
     def between(self, session: Session, member: MemberAccount, begin: int, end: int) -> Iterator[Fill]:
         """Fills of the epochs that begin from one moment on and before another, the oldest first."""
@@ -65,11 +64,7 @@ class MemberFills:
         if index is None:
             return
         epochs = first_epoch_at(begin, self._seconds), first_epoch_at(end, self._seconds)
-        found = [
-            (leaf, EpochBook.from_account(book).price, trade)
-            for leaf, book in StoreEvidence(session).books(*epochs)
-            for trade in trades_of(book, member=index)
-        ]
+        found = self._trades.of(session, *epochs, index)
         cleared = _clearings(session, {trade.epoch for _, _, trade in found})
         for leaf, price, trade in found:
             yield Fill(

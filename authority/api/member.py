@@ -30,10 +30,10 @@ from authority.api.order_state import OrderState, state_of
 from authority.api.paging import AT_ONCE, NEXT, cut
 from authority.app import App
 from authority.billing import export, issuing, paper, payments, spreadsheet
-from authority.billing.bill import Bill, trades_of
+from authority.billing.bill import Bill
+from authority.billing.book_trades import BookTrades
 from authority.billing.calendar import first_epoch_at, local
 from authority.billing.errors import HistoryIncompleteError, HistoryLostError
-from authority.billing.evidence import StoreEvidence
 from authority.billing.money import Currency
 from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.billing.payments import PaidBill
@@ -241,7 +241,8 @@ class Members:
         self._app, self._client = app, client
         self.zone = ZoneInfo(app.home.settings.site.zone)
         self.currency = Currency.of(app.home.settings.billing)
-        self.fills = MemberFills(app, self.zone)
+        self._trades = BookTrades()
+        self.fills = MemberFills(app, self.zone, self._trades)
         self._so_far = Bucket(app.tries, "so far", SO_FAR_AT_ONCE, SO_FAR_SECONDS)
 
     @property
@@ -326,9 +327,10 @@ class Members:
             for sums in day_sums.trade_days(session, index, begin, end, self.zone, seconds):
                 yield sums.day, _trades(sums)
             return
-        for _, book in StoreEvidence(session).books(first_epoch_at(begin, seconds), first_epoch_at(end, seconds)):
-            for trade in trades_of(book, member=index):
-                yield trade.epoch * seconds, _trades(day_sums.traded(day_sums.Traded(trade.epoch * seconds), trade))
+        for _, _, trade in self._trades.of(
+            session, first_epoch_at(begin, seconds), first_epoch_at(end, seconds), index
+        ):
+            yield trade.epoch * seconds, _trades(day_sums.traded(day_sums.Traded(trade.epoch * seconds), trade))
 
     def _step(
         self, span: tuple[int, int], flows: day_sums.Flows | None, trades: Trades, measured: int,

@@ -63,8 +63,16 @@ class StoreEvidence:
 
     def books(self, first_epoch: int, end_epoch: int) -> Iterator[tuple[int, bytes]]:
         """The final books of those epochs: place in the log, and the book's data."""
+        yield from self.books_at(self.book_leaves(first_epoch, end_epoch))
+
+    def book_leaves(self, first_epoch: int, end_epoch: int) -> list[int]:
+        """Where the final books of those epochs are in the log, in the order of the epochs."""
         indexes = self._session.scalars(_BOOKS, {"first": first_epoch, "end": end_epoch})
-        for some in _parts([index for index in indexes if index is not None], BOOKS_AT_ONCE):
+        return [index for index in indexes if index is not None]
+
+    def books_at(self, leaves: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """The books at these places in the log: place, and the book's data."""
+        for some in _parts(leaves, BOOKS_AT_ONCE):
             found = log.leaves_at(self._session, some)
             for index in some:
                 yield index, book_of_leaf(found[index])

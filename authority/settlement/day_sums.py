@@ -126,9 +126,7 @@ _AT = _of_readings(Frame.interval_end.in_(bindparam("ends", expanding=True)))
 _BETWEEN = _of_readings(Frame.interval_end.between(bindparam("begin"), bindparam("end")))
 
 
-def _readings(
-    session: Session, roles: Roles, which: Select[int, int, bytes], when: Mapping[str, object]
-) -> Readings:
+def _readings(session: Session, roles: Roles, which: Select[int, int, bytes], when: Mapping[str, object]) -> Readings:
     rows = session.execute(which, {"pks": list(roles), **when})
     found: dict[int, dict[int, Record]] = defaultdict(dict)
     for _, pk, frame in sorted(rows, key=lambda row: int(row[0])):  # a later one counts in an earlier one's place

@@ -17,6 +17,7 @@ from authority.api.kwh import ProofMissingError, Proofs
 from authority.api.member import Members
 from authority.api.paging import whole_address
 from authority.app import App
+from authority.billing.calendar import local
 from authority.chain.client import ChainClient
 from authority.people import proof_links
 from authority.people.errors import ProofLinkInvalidError
@@ -66,7 +67,7 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
             secret=secret,
             link=whole_address(app, "kwh.shown", secret=secret),
             expires_at=found.expires_at,
-            local=functools.partial(days.local, zone=zone),
+            local=functools.partial(local, zone=zone),
             qr=qr,
         )
         return page(text)

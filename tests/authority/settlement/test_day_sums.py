@@ -19,7 +19,11 @@ from statements import executed
 
 from authority.api.member import Energy, Members
 from authority.app import App
+from authority.billing.bill import trades_of
+from authority.billing.book_trades import BookTrades
 from authority.billing.calendar import midnight
+from authority.billing.evidence import StoreEvidence
+from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
 from authority.collector import held
 from authority.collector.ingest import Collector
@@ -402,6 +406,31 @@ def test_kept_trades_are_what_the_books_make(app: App, members: Members, first: 
     year = members.energy(MemberAccount(1, "m1", "w"), first.replace(month=1, day=1), last, "month")
     days = members.energy(MemberAccount(1, "m1", "w"), first, last, "day")
     assert year.total.trades == days.total.trades
+
+
+@pytest.mark.parametrize("most", [10_000, 100, 3])
+def test_a_final_book_is_read_once_for_each_member(app: App, most: int) -> None:
+    """However few of them are kept, what is found is what the books have."""
+    add_books(app, PLAIN, 1, 1)
+    kept, first = BookTrades(most), midnight(PLAIN, BERLIN) // STEP
+
+    def check_all() -> int:
+        """The leaves that were read."""
+        with executed(app.store.engine) as statements, app.store.read() as session:
+            for begin, end, member in ((0, 96, 1), (20, 50, 2), (40, 60, 1), (40, 40, 3)):
+                epochs = first + begin, first + end
+                assert kept.of(session, *epochs, member) == [
+                    (leaf, EpochBook.from_account(book).price, trade)
+                    for leaf, book in StoreEvidence(session).books(*epochs)
+                    for trade in trades_of(book, member=member)
+                ]
+        return len([text for text, _ in statements.executed if "log_leaves" in text])
+
+    afresh = check_all()
+    again = check_all()
+    assert again <= afresh
+    if most == 10_000:
+        assert again == 5, "those of the comparison itself"
 
 
 def test_a_year_reads_neither_readings_nor_books(app: App, members: Members) -> None:
