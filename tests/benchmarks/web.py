@@ -1,17 +1,17 @@
 """What the pages take: requests under load, event streams held, weight, time to first paint, and a member's ways.
 
     python tests/benchmarks/web.py [--short] [--rate N] [--seconds N] [--streams N] [--members N] [--epochs N]
-        [--month EPOCHS] [--only PART ...]
+        [--month EPOCHS] [--processes N] [--only PART ...]
 
-Runs the demonstration (real meters, log, validator and settlement) until so many epochs are settled, and a web process
-of its own over the same home, while the demonstration goes on.
+Runs the demonstration (real meters, log, validator and settlement) until so many epochs are settled, and `authority
+web` over the same home, while the demonstration goes on.
 --short is 20 requests a second for five seconds, 30 streams, and a month of 12 members and one day, where nothing else
 is said.
 Tells each part on standard error as it ends, so that one that fails takes no other with it. Prints JSON:
 
 - `load`: pages and resources asked for in turn at so many requests a second, on connections of their own, on time
   whether or not the one before is answered; p50 and p99 in milliseconds from when each was due, by page; errors; and
-  the web process's processor milliseconds a request, which a busy machine changes less.
+  the pages' processor milliseconds a request, which a busy machine changes less.
 - `cost`: the same requests one after the other: processor milliseconds each, by page, and how many of them a second of
   one core is.
 - `bare`: load and cost of the least there is, a page of Flask that asks nothing, under gunicorn's own threads, in the
@@ -41,7 +41,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,9 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
 from browser import CHROMIUM, Browser  # noqa: E402
 from free_ports import free_port  # noqa: E402
 from running_demo import RunningDemo  # noqa: E402
+
+from authority.home.home import Home  # noqa: E402
+from authority.home.settings import WebSettings  # noqa: E402
 
 PARTS = ("load", "cost", "bare", "streams", "weight", "flows", "period")
 IN_CHROMIUM = ("weight", "flows")
@@ -78,7 +81,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Site:
-    """A web process over the demonstration's home: its address, its processes, and a cookie of each role."""
+    """`authority web` over the demonstration's home: its address, its processes, and a cookie of each role."""
 
     host: str
     port: int
@@ -103,7 +106,7 @@ class Site:
         return http.client.HTTPConnection(self.host, self.port, timeout=60)
 
     def processor_ms(self) -> float:
-        """Milliseconds of processor time of the web process and its children so far."""
+        """Milliseconds of processor time of all its processes so far."""
         total = 0
         for pid in self.pids:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -119,8 +122,11 @@ class Site:
 
 
 @contextmanager
-def running(directory: Path, streams: int, epochs: int) -> Iterator[Site]:
-    """The demonstration after so many epochs, and a web process over its home that may hold so many streams."""
+def running(directory: Path, streams: int, epochs: int, processes: int | None) -> Iterator[Site]:
+    """The demonstration after so many epochs, and the pages' processes over its home, as usual but for the streams.
+
+    Each may hold so many streams; processes is how many there are, where not as usual.
+    """
     demo, web = RunningDemo(directory), None
     try:
         address = demo.address
@@ -128,15 +134,12 @@ def running(directory: Path, streams: int, epochs: int) -> Iterator[Site]:
         for role in ("member", "operator", "treasurer", "auditor"):
             links[role] = demo.wait_for(rf"{role}\s+(http\S+/enter/\S+)").group(1)
         demo.wait_for(rf"(settled\s+(.|\n)*?){{{epochs}}}", 600 + 60 * epochs)
-        home = directory / ".demo"
-        settings = home / "authority.toml"
-        before = settings.read_text()
-        text, count = re.subn(r"(?m)^#?\s*streams\s*=.*$", f"streams = {streams + 8}", before)
-        if not count:
-            text = re.sub(r"(?m)^\[web\]\s*$", f"[web]\nstreams = {streams + 8}", before)
-        settings.write_text(text)
+        home = Home.open(directory / ".demo")
+        web_settings = WebSettings(notice=home.settings.web.notice, streams=streams + 8)
+        web_settings = replace(web_settings, processes=processes or web_settings.processes)
+        home.save(replace(home.settings, web=web_settings))
         port = free_port()
-        command = [sys.executable, "-m", "authority.cli", "web", "--home", str(home), "--port", str(port)]
+        command = [sys.executable, "-m", "authority.cli", "web", "--home", str(home.path), "--port", str(port)]
         web = subprocess.Popen(
             command,
             env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
@@ -144,7 +147,7 @@ def running(directory: Path, streams: int, epochs: int) -> Iterator[Site]:
             stderr=(directory / "web.txt").open("wb"),
         )
         site = Site("127.0.0.1", port, (web.pid,), {})
-        _wait_for(site, "/healthz", web, directory / "web.txt")
+        _wait_for(site, "/healthz", web, directory / "web.txt", web_settings.processes)
         site.cookies = {role: _signed_in(address, link) for role, link in links.items()}
         yield site
     finally:
@@ -154,20 +157,22 @@ def running(directory: Path, streams: int, epochs: int) -> Iterator[Site]:
         demo.stop()
 
 
-def _wait_for(site: Site, path: str, process: subprocess.Popen[bytes], said: Path) -> None:
-    """Until a server answers, whose processes are the site's then."""
+def _wait_for(site: Site, path: str, process: subprocess.Popen[bytes], said: Path, workers: int = 1) -> None:
+    """Until a server answers and has so many workers, whose processes are the site's then."""
     end = time.monotonic() + START_SECONDS
     while True:
         try:
             connection = site.connection()
             connection.request("GET", path)
             connection.getresponse().read()
-            break
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            if len(children) >= workers:
+                break
+            time.sleep(2)  # the last of them is still loading
         except OSError:
             if time.monotonic() > end or process.poll() is not None:
                 raise RuntimeError(said.read_text()) from None
             time.sleep(0.2)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     site.pids = (process.pid, *(int(pid) for pid in children))
 
 
@@ -385,6 +390,7 @@ def main() -> int:
     parser.add_argument("--members", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--month", type=int)
+    parser.add_argument("--processes", type=int, help="how many serve the pages (default: as usual)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     arguments = parser.parse_args()
     for name, usual in (SHORT if arguments.short else LONG).items():
@@ -399,7 +405,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         directory = Path(made)
         if set(wanted) - {"flows", "period"}:
-            with running(directory, arguments.streams, arguments.epochs) as site:
+            with running(directory, arguments.streams, arguments.epochs, arguments.processes) as site:
                 parts: dict[str, Callable[[], Any]] = {
                     "cost": lambda: cost(site),
                     "bare": lambda: bare(directory, arguments.rate, arguments.seconds),
