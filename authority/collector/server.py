@@ -143,8 +143,7 @@ class Collecting(Running):
         collector, verifiers = Collector(app), app.home.settings.collector.verifiers
         super().__init__(app, collector, SEQUENCER if verifiers else WHOLE)
         self._sequencer = Sequencer(app.home.path, app.home.verifiers_key, collector) if verifiers else None
-        self._lease = Lease(app.store, app.clock, "collector", lost=self._lost)
-        self._stop_process = stop_process
+        self._lease = Lease(app.store, app.clock, "collector", lost=stop_process)
         self._announcer: Announcer | None = None
 
     def start(self) -> None:
@@ -185,10 +184,6 @@ class Collecting(Running):
             LOG.info("held readings are void: a later reading carries their energy", readings=closed)
         if let_in:
             LOG.info("held readings are released: the chain has their meters now", readings=let_in)
-
-    def _lost(self) -> None:
-        LOG.error("another process has taken the collector's lease; stopping")
-        self._stop_process()
 
 
 class Verifying(Running):

@@ -20,7 +20,9 @@ from authority.errors import AuthorityError
 from authority.store.engine import Store
 from authority.store.leases import Lease as LeaseRow
 from edge_agent.wire import processes
+from edge_agent.wire.log import StructuredLog
 
+LOG = StructuredLog(__name__)
 LEASE_SECONDS = 30
 RENEW_SECONDS = 5
 
@@ -110,18 +112,24 @@ class Lease:
                     mine = row is not None and (row.owner, row.term) == (self._owner, self.term)
                     if mine and row is not None:
                         row.expires_at = expires = now + LEASE_SECONDS
+                why = "another process has taken it"
             except SQLAlchemyError:
                 mine = now < expires - RENEW_SECONDS  # the store may come back before anybody else may take over
+                why = "the store has been away for so long that another process may take it"
             if not mine:
+                LOG.error("a lease is lost; stopping", lease=self._name, reason=why)
                 self._lost()
                 return
 
     def release(self) -> None:
-        """Give the lease back, so that the next process starts at once."""
+        """Give the lease back, so that the next process starts at once; without the store it ends by itself."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        with self._store.write() as session:
-            row = session.scalar(select(LeaseRow).where(LeaseRow.name == self._name).with_for_update())
-            if row is not None and (row.owner, row.term) == (self._owner, self.term):
-                row.expires_at = 0
+        try:
+            with self._store.write() as session:
+                row = session.scalar(select(LeaseRow).where(LeaseRow.name == self._name).with_for_update())
+                if row is not None and (row.owner, row.term) == (self._owner, self.term):
+                    row.expires_at = 0
+        except SQLAlchemyError as error:
+            LOG.warning("a lease is not given back: it ends by itself", lease=self._name, reason=type(error).__name__)

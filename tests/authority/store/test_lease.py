@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from authority.app import App
 from authority.store import lease as lease_module
@@ -98,3 +101,26 @@ def test_its_owner_renews_it_and_learns_of_its_loss(app: App, monkeypatch: pytes
     assert lost.wait(60)
     lease.release()
     assert expires() == expected  # not ours to free any more
+
+
+def test_where_the_store_is_away_for_long_its_owner_stops_and_needs_no_store_for_it(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.01)
+    lost = threading.Event()
+    lease = Lease(app.store, app.clock, "settlement", lost=lost.set)
+    lease.acquire()
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        raise OperationalError("BEGIN", None, Exception("the server has gone"))
+        yield
+
+    monkeypatch.setattr(type(app.store), "write", lambda _store: away())
+    assert not lost.wait(0.2), "it may come back"
+    app.clock.now += lease_module.LEASE_SECONDS  # type: ignore[attr-defined]
+    assert lost.wait(60)
+    lease.release()
+    told = [record.getMessage() for record in caplog.records]
+    assert any("a lease is lost" in each for each in told)
+    assert any("ends by itself" in each for each in told)
