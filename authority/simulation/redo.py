@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def _account(fields: list[Any] | None) -> Account | None:
 
 
 def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    return b2a_base64(data, newline=False).decode()
 
 
 def _bytes(text: str) -> bytes:

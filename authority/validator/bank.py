@@ -580,7 +580,7 @@ class Bank:
     def _check_age(self, transaction: VersionedTransaction) -> None:
         if transaction.message.recent_blockhash not in self._recent:
             raise TransactionRefusedError("BlockhashNotFound")
-        if self._ledger.status(bytes(transaction.signatures[0])) is not None:
+        if self._ledger.has(bytes(transaction.signatures[0])):
             raise TransactionRefusedError("AlreadyProcessed")
 
     def _outcome(
@@ -611,12 +611,13 @@ class Bank:
                     "index": index,
                     "instructions": [
                         {
-                            "programIdIndex": item.instruction().program_id_index,
-                            "accounts": list(item.instruction().accounts),
-                            "data": base58.encode(bytes(item.instruction().data)),
+                            "programIdIndex": instruction.program_id_index,
+                            "accounts": list(instruction.accounts),
+                            "data": base58.encode(bytes(instruction.data)),
                             "stackHeight": item.stack_height(),
                         }
                         for item in items
+                        for instruction in (item.instruction(),)
                     ],
                 }
                 for index, items in enumerate(meta.inner_instructions())

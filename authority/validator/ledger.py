@@ -65,6 +65,7 @@ _DISK_CODES = (
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 )
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _COLUMNS = {
     "property": {"name", "value"},
     "account": {"address", "lamports", "owner", "executable", "data"},
@@ -200,6 +201,8 @@ class Ledger:
             self._changed: dict[Pubkey, Account | None] = {}
             self._mentions: list[tuple[int, int]] = []
             self._names: dict[Pubkey, int] = {}
+            self._begun = -1
+            """The slot of the block that was written last, which has its row."""
             self._packer = Packer(self.property(_DICTIONARY) or b"")
             self._landed_count = self.count()
         except BaseException:
@@ -341,12 +344,13 @@ class Ledger:
         return self._packer.unpack(data)
 
     def _record(self, entry: Entry) -> int:
-        meta = json.dumps(entry.meta, separators=(",", ":")).encode()
+        meta = _ENCODER.encode(entry.meta).encode()
         packed = Grouped(entry, self._packer.pack(entry.content), self._packer.pack(meta))
         with self._transaction() as cursor:
-            cursor.execute(
-                "INSERT INTO block VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (entry.slot, entry.blockhash, entry.time)
-            )
+            if entry.slot != self._begun:
+                block = (entry.slot, entry.blockhash, entry.time)
+                cursor.execute("INSERT INTO block VALUES (?, ?, ?) ON CONFLICT DO NOTHING", block)
+                self._begun = entry.slot
             cursor.execute(
                 "INSERT INTO landed (slot, signature, content, error, meta) VALUES (?, ?, ?, ?, ?)",
                 (
@@ -386,7 +390,7 @@ class Ledger:
 
     def _forget(self) -> None:
         """Know nothing of what was not kept."""
-        self._mentions, self._changed, self._names = [], {}, {}
+        self._mentions, self._changed, self._names, self._begun = [], {}, {}, -1
 
     def _name(self, cursor: sqlite3.Cursor, address: Pubkey) -> int:
         """The number of an address among those that are named."""
@@ -467,6 +471,11 @@ class Ledger:
         ).fetchone()
         return None if row is None else _status(row)
 
+    def has(self, signature: bytes) -> bool:
+        """Whether a transaction of this signature has landed."""
+        query = "SELECT 1 FROM landed WHERE signature = ?"
+        return self._connection.execute(query, (signature,)).fetchone() is not None
+
     def landed(self, signature: bytes) -> Landed | None:
         """A transaction by its first signature."""
         rows = self._landed("signature = ?", (signature,))
@@ -536,6 +545,7 @@ class Ledger:
         The file keeps its size, and the room is used again. LedgerError where that fails.
         """
         connection = self._connection
+        self._begun = -1
         try:
             # Each mention is dropped with its transaction below; checking that again would read all of them each time.
             connection.execute("PRAGMA foreign_keys = OFF")
