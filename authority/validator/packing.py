@@ -12,6 +12,9 @@ from collections.abc import Iterable
 
 DICTIONARY_SIZE = 1 << 15
 """As far back as deflate can point."""
+_PACKED_BITS, _PACKED_MEMORY = -14, 6
+"""What is packed points half as far back, and the packer's state is a third of zlib's usual one: it is copied for each
+value, which took as long as the packing. A value takes two thirds of the time so, and 3 bytes in 100 more."""
 _MARK = b"\0"
 _PLAIN, _LEARNT = b"\0\0", b"\0\1"
 _RAW = -15
@@ -23,7 +26,7 @@ class Packer:
 
     def __init__(self, dictionary: bytes = b"") -> None:
         self._dictionary = dictionary
-        self._begun = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW, zdict=dictionary) if dictionary else None
+        self._begun = _packer(dictionary[-(1 << -_PACKED_BITS) :]) if dictionary else None
         """Has read the dictionary: to copy it takes a quarter of the time of reading that again."""
 
     @property
@@ -34,7 +37,7 @@ class Packer:
     def pack(self, data: bytes) -> bytes:
         """The bytes, packed."""
         if self._begun is None:
-            head, packer = _PLAIN, zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
+            head, packer = _PLAIN, _packer()
         else:
             head, packer = _LEARNT, self._begun.copy()
         return head + packer.compress(data) + packer.flush()
@@ -50,6 +53,10 @@ class Packer:
         if not reader.eof:
             raise zlib.error("it is cut short")
         return found
+
+
+def _packer(dictionary: bytes = b"") -> zlib._Compress:
+    return zlib.compressobj(_LEVEL, zlib.DEFLATED, _PACKED_BITS, _PACKED_MEMORY, zdict=dictionary)
 
 
 def learnt(samples: Iterable[bytes]) -> bytes:

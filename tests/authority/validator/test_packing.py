@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,15 @@ def test_a_packed_value_that_is_cut_short_is_told():
 def test_a_dictionary_is_no_larger_than_deflate_can_use():
     assert learnt([bytes(40_000), b"x" * 100])[-100:] == b"x" * 100
     assert len(learnt([bytes(40_000), b"x" * 100])) == DICTIONARY_SIZE
+
+
+def test_what_an_earlier_release_packed_by_all_of_a_long_dictionary_comes_back():
+    dictionary = learnt([sha256(bytes([number])).digest() * 9 for number in range(200)])
+    data = dictionary[:300] + b"between" + dictionary[-300:] + bytes(20_000) + dictionary[-300:]
+    packer = Packer(dictionary)
+    assert packer.unpack(packer.pack(data)) == data
+    before = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=dictionary)
+    assert packer.unpack(b"\0\1" + before.compress(data) + before.flush()) == data
 
 
 def entry(number):
