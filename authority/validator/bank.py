@@ -324,13 +324,7 @@ class Bank:
                 for number in range(oldest, slot):
                     if number not in known:
                         self._recent[self.hashes.blockhash(number)] = number
-                self._svm.set_slot_hashes(
-                    [
-                        (number, self.hashes.bank_hash(number))
-                        for number in range(slot - 1, slot - 1 - SLOT_HASHES_COUNT, -1)
-                        if number >= 0
-                    ]
-                )
+                self._svm.set_slot_hashes(self.hashes.before(slot, SLOT_HASHES_COUNT))
                 self._slot = slot
             epoch = slot // SLOTS_PER_EPOCH
             epoch_start = self.genesis_milliseconds // 1000 if epoch == 0 else self.block_time(epoch * SLOTS_PER_EPOCH)
