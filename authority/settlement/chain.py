@@ -588,13 +588,13 @@ class SettlementChain:
         self, outgoing: Sequence[Outgoing], departing: Callable[[Sequence[Signed]], None]
     ) -> list[Signature | ChainError]:
         """Send side by side; departing is told of what is about to be sent. Outcomes as ChainClient.send_all."""
-        written = [
+        written = {
             meta.pubkey
             for each in outgoing
             for instruction in each.instructions
             for meta in instruction.accounts
             if meta.is_writable
-        ]
+        }
         try:
             return self.client.send_all(outgoing, payer=self.operator, before_sending=departing)
         finally:
@@ -686,4 +686,6 @@ def _same_tokens(known: MemberView, made: MemberView) -> bool:
 
 def _same(known: Sequence[object], source: Sequence[object]) -> bool:
     """Whether nothing that a view was made of was read anew, or came out otherwise."""
-    return all(a is b or (not isinstance(a, Account) and a == b) for a, b in zip(known, source, strict=True))
+    return _all_same(known, source) or all(
+        a is b or (not isinstance(a, Account) and a == b) for a, b in zip(known, source, strict=True)
+    )

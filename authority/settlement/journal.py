@@ -458,7 +458,7 @@ def _waiting(dialect: str) -> Select[Any]:
 
 def _waiting_by_meter(session: Session) -> dict[int, list[WaitingFrame]]:
     found: dict[int, list[WaitingFrame]] = {}
-    for row in session.connection().execute(_waiting(session.get_bind().dialect.name)):
+    for row in execute(session, _waiting(session.get_bind().dialect.name)):
         found.setdefault(row.meter_pk, []).append(WaitingFrame(*row))
     for frames in found.values():
         frames.sort(key=lambda frame: frame.log_index)

@@ -39,7 +39,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from authority.errors import AuthorityError
 from authority.store.base import Base
 from authority.store.log import LogState
-from authority.store.rows import WRITTEN, take_arrays
+from authority.store.rows import HELD, WRITTEN, take_arrays
 from edge_agent.wire.files import make_private_file, use_write_ahead_log
 
 BUSY_SECONDS = 30
@@ -183,6 +183,7 @@ class Store:
         """
         with self._writers() as session, session.begin():
             self._together, self._spoilt = session, False
+            session.info[HELD] = session.connection()
             try:
                 yield
             finally:
@@ -195,6 +196,9 @@ class Store:
         self._depth += 1
         try:
             yield session
+        except BaseException:
+            session.info.pop(HELD, None)  # it may have been rolled back: SQLAlchemy says so to who goes on
+            raise
         finally:
             self._depth -= 1
             if not self._depth:

@@ -40,6 +40,8 @@ from sqlalchemy.orm import Session
 Row = tuple[int | str | bytes | None, ...]
 _NULL = -1
 _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
+HELD = "authority_held"
+"""Where the information of a session has its connection, if that is one and the same until the session's end."""
 WRITTEN = "authority_written"
 """The execution option of an engine that names who is told each table that this module writes to."""
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -76,7 +78,7 @@ def rows_among(
     given: Mapping[str, Any] = _NO_VALUES,
 ) -> Any:
     """The rows of a statement without order in which a column has one of these values; given: its own parameters."""
-    connection = session.connection()
+    connection = _connection(session)
     if connection.dialect.name == "postgresql":
         found = _ARRAYS[_type(column.type)](values)
         return connection.exec_driver_sql(_any(statement, column, connection.dialect), {**given, "among": found})
@@ -114,7 +116,7 @@ def execute(session: Session, statement: Select[Any] | UpdateBase, values: Mappi
     if isinstance(statement, UpdateBase):
         connection, carried_out = _writing(session, statement.table), _one
     else:
-        connection = session.connection()
+        connection = _connection(session)
     if connection.dialect.name == "postgresql":
         return connection.execute(statement, dict(values))
     text, names, bound = _placed(statement, connection.dialect)
@@ -134,7 +136,7 @@ class Asked(NamedTuple):
 
 def rows_of_all(session: Session, asked: Sequence[Asked]) -> list[Sequence[Any]]:
     """The rows of each of several statements, one executed after the other."""
-    connection = session.connection()
+    connection = _connection(session)
     if connection.dialect.name != "postgresql":
         return [
             execute(session, one.statement).all()
@@ -163,7 +165,7 @@ class Writes:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._connection = session.connection()
+        self._connection = _connection(session)
         self._kept: list[tuple[str, Mapping[str, Any], int | None, Exception | None]] = []
         self.waits = self._connection.dialect.name == "postgresql"
         """Whether what is added waits to be sent."""
@@ -223,9 +225,14 @@ def _driver(connection: Connection, statement: str) -> Iterator[Any]:
 # The driver's own cursor, on SQLite
 
 
+def _connection(session: Session) -> Connection:
+    held: Connection | None = session.info.get(HELD)
+    return session.connection() if held is None else held
+
+
 def _writing(session: Session, table: Any) -> Connection:
     """The connection, for a statement that writes to this table: whoever counts that is told (WRITTEN)."""
-    connection = session.connection()
+    connection = _connection(session)
     _tell(connection, table)
     return connection
 
@@ -299,7 +306,7 @@ def _text(statement: Select[Any] | UpdateBase, dialect: Dialect) -> tuple[str, M
 @lru_cache(512)
 def _placed(statement: Select[Any] | UpdateBase, dialect: Dialect) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
     """A statement with places for its values, whose values stand there, and those that it has of itself."""
-    compiled = statement.compile(dialect=dialect)
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     return str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params)
 
 

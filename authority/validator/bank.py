@@ -26,6 +26,7 @@ from solders.hash import Hash
 from solders.litesvm import LiteSVM
 from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import (
     FailedTransactionMetadata,
@@ -42,7 +43,7 @@ from authority.validator.genesis import (
     identity_keypair,
     program_data_address,
 )
-from authority.validator.ledger import Entry, Ledger
+from authority.validator.ledger import Entry, Landed, Ledger
 from authority.validator.slots import MAX_BLOCKHASH_AGE, SLOTS_PER_EPOCH, SlotClock, SlotHashes
 
 MAX_TRANSACTION_SIZE = 1_232
@@ -374,6 +375,11 @@ class Bank:
         with self.lock:
             self.advance()
             return [self._svm.get_account(address) for address in addresses]
+
+    def landed(self, signature: Signature) -> Landed | None:
+        """A transaction that has landed, failed or not."""
+        with self.lock:
+            return self._ledger.landed(bytes(signature))
 
     def program_accounts(self, program: Pubkey) -> list[tuple[Pubkey, Account]]:
         """All accounts that a program owns."""

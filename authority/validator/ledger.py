@@ -65,7 +65,7 @@ _DISK_CODES = (
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 )
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _COLUMNS = {
     "property": {"name", "value"},
     "account": {"address", "lamports", "owner", "executable", "data"},
@@ -495,7 +495,7 @@ class Ledger:
                 signature,
                 self._packer.unpack(content),
                 None if error is None else json.loads(error),
-                json.loads(self._packer.unpack(meta)),
+                json.loads(self._packer.unpack(meta).decode()),
             )
             for number, slot, time, signature, content, error, meta in self._connection.execute(
                 f"{query}{condition} ORDER BY number", values
