@@ -643,7 +643,7 @@ class SettlementChain:
         return str(self.client.send(instructions, [self.operator], payer=self.operator, lookup_tables=tables))
 
     def _tables(self, instructions: Sequence[Instruction]) -> list[AddressLookupTableAccount]:
-        return self.tables.holding({meta.pubkey for each in instructions for meta in each.accounts})
+        return self.tables.holding(meta.pubkey for each in instructions for meta in each.accounts)
 
 
 def _seats_in(data: bytes, before: bytes, seats: Sequence[Seat]) -> Sequence[Seat]:
