@@ -27,7 +27,7 @@ REDO_NAME = "redo.json"
 def write(path: Path, store: Store, ledger: Ledger) -> None:
     """Note the ledger's open group, and the log's size by which one sees that the store has committed its part.
 
-    Transactions and their metas are noted as the ledger has packed them, for its dictionary is durable already.
+    The transactions' metas are noted as the ledger has packed them, for its dictionary is durable already.
     Without a wait for the disk: it is for the end of the process, not for a power cut.
     """
     with store.read() as session:
@@ -44,12 +44,12 @@ def write(path: Path, store: Store, ledger: Ledger) -> None:
                 "time": entry.time,
                 "blockhash": _text(entry.blockhash),
                 "signature": _text(entry.signature),
-                "content": _text(content),
+                "content": _text(entry.content),
                 "error": entry.error,
                 "meta": _text(meta),
                 "mentions": [named.setdefault(address, len(named)) for address in entry.mentions],
             }
-            for entry, content, meta in entries
+            for entry, meta in entries
         ],
         "named": [_text(bytes(address)) for address in named],
         "accounts": [

@@ -82,7 +82,7 @@ _DICTIONARY = "dictionary"
 _KEPT_NAMES = 1 << 16
 LEARN_AT = 256
 """Transactions after which the ledger learns its dictionary (authority.validator.packing)."""
-_SAMPLES, _CONTENT_SHARE = 48, 12 * 1024
+_SAMPLES = 128
 
 
 class LedgerError(AuthorityError):
@@ -161,10 +161,9 @@ class Entry:
 
 
 class Grouped(NamedTuple):
-    """What is recorded of an entry in a group: the entry, and its content and its meta's JSON as they are packed."""
+    """What is recorded of an entry in a group: the entry, and its meta's JSON as it is packed."""
 
     entry: Entry
-    content: bytes
     meta: bytes
 
 
@@ -345,7 +344,8 @@ class Ledger:
 
     def _record(self, entry: Entry) -> int:
         meta = _ENCODER.encode(entry.meta).encode()
-        packed = Grouped(entry, self._packer.pack(entry.content), self._packer.pack(meta))
+        # A transaction is mostly keys and signatures: packed it is a seventh smaller, which is not worth the time.
+        packed = Grouped(entry, self._packer.pack(meta))
         with self._transaction() as cursor:
             if entry.slot != self._begun:
                 block = (entry.slot, entry.blockhash, entry.time)
@@ -356,7 +356,7 @@ class Ledger:
                 (
                     entry.slot,
                     entry.signature,
-                    packed.content,
+                    entry.content,
                     None if entry.error is None else json.dumps(entry.error),
                     packed.meta,
                 ),
@@ -407,11 +407,8 @@ class Ledger:
         """Learn the dictionary once there is enough to learn from: durable before anything is packed with it."""
         if self._packer.has_learnt or self._landed_count < LEARN_AT:
             return
-        rows = self._connection.execute("SELECT content, meta FROM landed ORDER BY number DESC LIMIT ?", (_SAMPLES,))
-        contents, metas = zip(
-            *[(self._packer.unpack(row[0]), self._packer.unpack(row[1])) for row in rows], strict=True
-        )
-        dictionary = learnt([b"".join(contents)[:_CONTENT_SHARE], *reversed(metas)])
+        rows = self._connection.execute("SELECT meta FROM landed ORDER BY number DESC LIMIT ?", (_SAMPLES,))
+        dictionary = learnt([self._packer.unpack(meta) for (meta,) in rows])
         with self._transaction() as cursor:
             cursor.execute("INSERT OR REPLACE INTO property VALUES (?, ?)", (_DICTIONARY, dictionary))
         self._packer = Packer(dictionary)
