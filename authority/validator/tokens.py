@@ -108,20 +108,22 @@ def amount(units: int, decimals: int) -> dict[str, Any]:
 
 def balances(
     keys: Sequence[Pubkey],
-    accounts: Mapping[Pubkey, Account | None],
+    accounts: Sequence[Account | None],
     lookup: Callable[[Pubkey], Account | None],
 ) -> list[dict[str, Any]]:
-    """preTokenBalances or postTokenBalances of a transaction's accounts, by index."""
+    """preTokenBalances or postTokenBalances of a transaction's accounts, which have these keys, by index."""
+    named: Mapping[Pubkey, Account | None] | None = None
     found = []
-    for index, key in enumerate(keys):
-        account = accounts[key]
+    for index, account in enumerate(accounts):
         if account is None or (program := _PROGRAM_TEXTS.get(account.owner)) is None:
             continue
         data = bytes(account.data)
         held = _plain_held(data) if len(data) == ACCOUNT_SIZE else _held(data)
         if held is None:
             continue
-        its_mint = mint(accounts[held.mint] if held.mint in accounts else lookup(held.mint))
+        if named is None:
+            named = dict(zip(keys, accounts, strict=True))
+        its_mint = mint(named[held.mint] if held.mint in named else lookup(held.mint))
         if its_mint is None:
             continue
         found.append(
