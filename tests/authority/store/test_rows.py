@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from statements import executed
 
 from authority.app import App
 from authority.store.base import table_of
 from authority.store.leases import Lease
 from authority.store.log import Checkpoint
-from authority.store.rows import Asked, Row, Writes, execute, insert_rows, rows_among, rows_of_all, update_rows
+from authority.store.rows import Asked, Row, Writes, execute, insert_rows, rows_among, rows_of_all, set_row, update_rows
 
 CHECKPOINTS, LEASES = table_of(Checkpoint), table_of(Lease)
 COLUMNS = ("size", "root", "signature", "time")
@@ -153,3 +154,13 @@ def test_what_a_database_refuses_is_an_error_of_sqlalchemy(app: App) -> None:
         assert execute(session, sizes, {"at": 7}).mappings().one_or_none() == {"size": 7}
         with pytest.raises(DBAPIError):
             execute(session, sizes, {"at": object()})
+
+
+def test_who_listens_to_statements_hears_of_these_too(app: App) -> None:
+    """By it the tests hold that no query looks through all that there is."""
+    with executed(app.store.engine) as statements, app.store.write() as session:
+        set_row(session, CHECKPOINTS, "size", 7, {"time": 8})
+        execute(session, select(CHECKPOINTS.c.size).where(CHECKPOINTS.c.time == bindparam("then")), {"then": 8})
+    told = [statement for statement, _ in statements.executed]
+    assert any(statement.startswith("UPDATE ") for statement in told)
+    assert any(statement.startswith("SELECT ") for statement in told)
