@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from authority.chain.client import ChainClient, TransactionRecord
 from authority.chain.errors import RpcError
 from authority.chain.transport import Transport
 from authority.validator.bank import Bank
+from authority.validator.errors import INTERNAL_ERROR
 from authority.validator.errors import RpcError as Refusal
 from authority.validator.methods import Methods
 
@@ -67,7 +69,10 @@ class DirectClient(ChainClient):
     def transactions(self, signatures: Iterable[Signature]) -> Iterator[TransactionRecord | None]:
         """Transactions in the order asked for."""
         for signature in signatures:
-            landed = self._bank.landed(signature)
+            try:
+                landed = self._bank.landed(signature)
+            except sqlite3.Error as error:
+                raise RpcError("getTransaction", INTERNAL_ERROR, f"the ledger could not be read: {error}") from error
             yield (
                 None
                 if landed is None
