@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from solders.account import Account
 from solders.pubkey import Pubkey
+from solders.signature import Signature
+from solders.transaction import VersionedTransaction
 
-from authority.chain.client import ChainClient
+from authority.chain.client import ChainClient, TransactionRecord
 from authority.chain.errors import RpcError
 from authority.chain.transport import Transport
 from authority.validator.bank import Bank
+from authority.validator.errors import INTERNAL_ERROR
 from authority.validator.errors import RpcError as Refusal
 from authority.validator.methods import Methods
 
@@ -61,6 +65,28 @@ class DirectClient(ChainClient):
         """Several accounts of one moment; of their data only the first `size` bytes, where that is given."""
         found = self._bank.accounts(addresses)
         return found if size is None else [None if each is None else _head(each, size) for each in found]
+
+    def transactions(self, signatures: Iterable[Signature]) -> Iterator[TransactionRecord | None]:
+        """Transactions in the order asked for."""
+        for signature in signatures:
+            try:
+                landed = self._bank.landed(signature)
+            except sqlite3.Error as error:
+                raise RpcError("getTransaction", INTERNAL_ERROR, f"the ledger could not be read: {error}") from error
+            yield (
+                None
+                if landed is None
+                else TransactionRecord(
+                    signature=signature,
+                    slot=landed.slot,
+                    time=landed.time,
+                    error=landed.error,
+                    logs=landed.meta.get("logMessages") or [],
+                    units=int(landed.meta.get("computeUnitsConsumed") or 0),
+                    fee=int(landed.meta["fee"]),
+                    transaction=VersionedTransaction.from_bytes(landed.content),
+                )
+            )
 
 
 def _head(account: Account, size: int) -> Account:

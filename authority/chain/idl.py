@@ -731,6 +731,8 @@ class InstructionItem:
         self.accounts = tuple(_account_items(item.get("accounts", []), ()))
         self._items = {(*each.path, each.name): each for each in self.accounts}
         self.account_names = frozenset(each.name for each in self.accounts)
+        # Anchor's sign for an optional account that is left out is the program's own id.
+        self._absent = AccountMeta(program_id, is_signer=False, is_writable=False)
         self._arguments = _Struct([(_text(arg, "name"), types.of(arg.get("type"))) for arg in item.get("args", [])])
         self._argument_types = {_text(arg, "name"): arg.get("type") for arg in item.get("args", [])}
         self._types = types
@@ -774,6 +776,8 @@ class InstructionItem:
         IDL. A PDA whose seeds need another account's content cannot be resolved here and must be given.
         IdlAccountsError names what is missing or unknown.
         """
+        if (known := self._known_metas(accounts or {})) is not None:
+            return known
         given = dict(_flatten(accounts or {}, ()))
         items = self._items
         if unknown := sorted(".".join(key) for key in given if key not in items):
@@ -785,11 +789,49 @@ class InstructionItem:
         for key, item in items.items():
             address = resolver.address(key)
             if address is None:
-                # Anchor's sign for an optional account that is left out is the program's own id.
-                metas.append(AccountMeta(self.program_id, is_signer=False, is_writable=False))
+                metas.append(self._absent)
             else:
                 metas.append(AccountMeta(address, is_signer=item.signer, is_writable=item.writable))
         return metas
+
+    def _known_metas(self, accounts: AccountMap) -> list[AccountMeta] | None:
+        """The same where each account is given by an address, or is the same whatever is given; None where not so."""
+        metas, taken = [], 0
+        for name, item, constant in self._in_order:
+            if name in accounts:
+                address = accounts[name]
+                if item.path or not (isinstance(address, Pubkey) or (address is None and item.optional)):
+                    return None
+                taken += 1
+                metas.append(self._absent if address is None else AccountMeta(address, item.signer, item.writable))
+            elif constant is not None:
+                metas.append(constant)
+            else:
+                return None
+        return metas if taken == len(accounts) else None
+
+    def is_at(self, name: str, address: Pubkey) -> bool:
+        """Whether the IDL states, or makes of constants alone, this very address for an account."""
+        constant = self._constant.get((name,))
+        return constant is not None and constant.pubkey == address
+
+    @functools.cached_property
+    def _in_order(self) -> Sequence[tuple[str, AccountItem, AccountMeta | None]]:
+        return [(key[-1], item, self._constant.get(key)) for key, item in self._items.items()]
+
+    @functools.cached_property
+    def _constant(self) -> Mapping[tuple[str, ...], AccountMeta]:
+        """The accounts whose addresses the IDL states, or makes of nothing but constants."""
+        found = {}
+        for key, item in self._items.items():
+            pda = item.pda or {}
+            parts = [*pda.get("seeds", []), *([pda["program"]] if pda.get("program") is not None else [])]
+            if item.address in self.account_names or any(part.get("kind") != "const" for part in parts):
+                continue
+            with suppress(IdlAccountsError):
+                address = _Resolver(self, self._items, {}, {}).address(key)
+                found[key] = self._absent if address is None else AccountMeta(address, item.signer, item.writable)
+        return found
 
     def argument_seed(self, path: str, args: Mapping[str, object]) -> bytes:
         """The bytes of an argument, or of a field in it (`args.epoch`), as a seed."""

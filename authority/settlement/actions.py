@@ -434,11 +434,12 @@ def _of_members(found: Iterable[Bundle], alone: Set[str]) -> Iterator[Bundle]:
     shared: Bundle = ()
     members = size = 0
     for turn in found:
-        if turn[0].subject in alone:
-            yield turn[:1]
-            continue
-        before = next((place for place, action in enumerate(turn) if action.subject in alone), len(turn))
-        kept = turn[:before]
+        kept = turn
+        if alone:
+            if turn[0].subject in alone:
+                yield turn[:1]
+                continue
+            kept = turn[: next((place for place, action in enumerate(turn) if action.subject in alone), len(turn))]
         own = MEMBER_BYTES + sum(action.size for action in kept if isinstance(action, ForMember))
         if shared and (members == MEMBERS_TOGETHER or size + own > ROOM_FOR_MEMBERS):
             yield shared
@@ -452,7 +453,7 @@ def _filled(actions: Iterable[Action], alone: Set[str]) -> Iterator[Bundle]:
     shared: list[Action] = []
     weight = common = 0
     for action in actions:
-        if action.subject in alone:
+        if alone and action.subject in alone:
             yield (action,)
             continue
         locked = max(common, action.common) + weight + action.weight

@@ -115,8 +115,12 @@ class SettlementChain:
         self._users: dict[Pubkey, tuple[Account | None, RegistryUser]] = {}
         self._member_views: dict[Pubkey, tuple[tuple[object, ...], MemberView]] = {}
         self._books: dict[int, tuple[bytes, BookView]] = {}
+        self._heads: dict[Pubkey, tuple[bytes, BookView | None]] = {}
         self._seats: tuple[bytes, Sequence[Seat]] = (b"", ())
         self._meters_read: tuple[Sequence[Account | None], tuple[MeterView, ...]] = ((), ())
+        self._members_read: tuple[tuple[object, ...], tuple[MemberView, ...]] = ((), ())
+        self._own_accounts: dict[tuple[str, str], Mapping[str, Pubkey]] = {}
+        """Of each instruction the accounts that are the deployment's own, without those that its IDL has already."""
         self._refreshed: tuple[int, ...] | None = None
         self._in_tables = False
 
@@ -191,7 +195,7 @@ class SettlementChain:
         self.mirror.forget_all()
         self.tables.forget()
         self._in_tables = False
-        self._books, self._seats = {}, (b"", ())
+        self._books, self._heads, self._seats = {}, {}, (b"", ())
 
     def epoch_seconds(self) -> int:
         """The length of an epoch; fixed forever."""
@@ -220,7 +224,7 @@ class SettlementChain:
             now=now,
             config=config,
             meters=self._read_meters(),
-            members=tuple(self._read_members(config.billing_period, seats)),
+            members=self._read_members(config.billing_period, seats),
             books=self._read_books(last_checkpoint),
             last_checkpoint=last_checkpoint,
         )
@@ -250,10 +254,12 @@ class SettlementChain:
     def _read_books(self, last_checkpoint: int | None) -> dict[int, BookView]:
         """The books of the ring: heads, and the orders of those that are not final and pinned."""
         slots = [programs.book_at_slot(slot) for slot in range(BOOKS)]
-        heads = self._accounts_of(EpochBook, slots, EpochBook.size())
         books: dict[int, BookView] = {}
-        for head in heads:
-            book = book_view(head)
+        for slot, head in self._accounts_of(EpochBook, slots, EpochBook.size()):
+            known = self._heads.get(slot)
+            if known is None or known[0] != head:
+                known = self._heads[slot] = (head, book_view(head))
+            book = known[1]
             if book is None:
                 continue
             if book.status is BookStatus.FINAL and last_checkpoint is not None and book.epoch <= last_checkpoint:
@@ -261,7 +267,7 @@ class SettlementChain:
                 books[book.epoch] = book
                 continue
             if book.epoch not in self._books or self._books[book.epoch][0] != head:
-                for data in self._accounts_of(EpochBook, [programs.book_address(book.epoch)]):
+                for _, data in self._accounts_of(EpochBook, [programs.book_address(book.epoch)]):
                     whole = book_view(data)
                     if whole is not None:
                         self._books[whole.epoch] = (data[: EpochBook.size()], whole)
@@ -271,10 +277,12 @@ class SettlementChain:
 
     def _accounts_of(
         self, kind: type[ProgramAccount], addresses: Sequence[Pubkey], size: int | None = None
-    ) -> list[bytes]:
-        """The data, or its first `size` bytes, of those accounts that are there."""
+    ) -> list[tuple[Pubkey, bytes]]:
+        """The data, or its first `size` bytes, of those accounts that are there, with their addresses."""
         found = zip(addresses, self.client.raw_accounts(addresses, size), strict=True)
-        return [data for address, account in found if (data := self.client.account_data(kind, address, account))]
+        return [
+            (address, data) for address, account in found if (data := self.client.account_data(kind, address, account))
+        ]
 
     def _read_meters(self) -> tuple[MeterView, ...]:
         """The meters that are registered; the same ones as long as none of their accounts is another."""
@@ -302,8 +310,11 @@ class SettlementChain:
     def _typed(self, kind: type[_A], address: Pubkey, account: Account | None) -> _A | None:
         return self.mirror.typed(kind, address, account)
 
-    def _read_members(self, period: int, seats: Sequence[Seat]) -> Iterator[MemberView]:
-        """The members that are registered; their tokens lie where their User says."""
+    def _read_members(self, period: int, seats: Sequence[Seat]) -> tuple[MemberView, ...]:
+        """The members that are registered; the same ones as long as nothing that they are made of is another.
+
+        Their tokens lie where their User says.
+        """
         known = self.mirror.accounts(self._member_addresses)
         users = [
             (place, member, user)
@@ -313,6 +324,20 @@ class SettlementChain:
         tokens = self.mirror.accounts(
             [address for _, _, user in users for address in (user.energy_token_account, user.credit_token_account)]
         )
+        source = (period, seats, self._members, *known, *tokens)
+        if not _all_same(self._members_read[0], source):
+            made = tuple(self._members_in(period, seats, users, known, tokens))
+            self._members_read = (source, made)
+        return self._members_read[1]
+
+    def _members_in(
+        self,
+        period: int,
+        seats: Sequence[Seat],
+        users: Sequence[tuple[int, Pubkey, RegistryUser]],
+        known: Sequence[Account | None],
+        tokens: Sequence[Account | None],
+    ) -> Iterator[MemberView]:
         for at, (place, member, user) in enumerate(users):
             account, energy, retirement = known[3 * place : 3 * place + 3]
             held, credit = tokens[2 * at : 2 * at + 2]
@@ -563,13 +588,13 @@ class SettlementChain:
         self, outgoing: Sequence[Outgoing], departing: Callable[[Sequence[Signed]], None]
     ) -> list[Signature | ChainError]:
         """Send side by side; departing is told of what is about to be sent. Outcomes as ChainClient.send_all."""
-        written = [
+        written = {
             meta.pubkey
             for each in outgoing
             for instruction in each.instructions
             for meta in instruction.accounts
             if meta.is_writable
-        ]
+        }
         try:
             return self.client.send_all(outgoing, payer=self.operator, before_sending=departing)
         finally:
@@ -600,18 +625,25 @@ class SettlementChain:
 
         None leaves an optional account out.
         """
-        operator = public_key(self.operator)
-        known = {**programs.common_accounts(), "operator": operator, "payer": operator, **(accounts or {})}
-        named = self.client.idl(program).instruction(name).account_names
-        given = {key: address for key, address in known.items() if key in named}
-        return self.client.instruction(program, name, args or {}, given, remaining)
+        item = self.client.idl(program).instruction(name)
+        own = self._own_accounts.get((program, name))
+        if own is None:
+            operator = public_key(self.operator)
+            known = {**programs.common_accounts(), "operator": operator, "payer": operator}
+            own = {
+                key: address
+                for key, address in known.items()
+                if key in item.account_names and not item.is_at(key, address)
+            }
+            self._own_accounts[program, name] = own
+        return item.build(args, {**own, **accounts} if accounts else own, remaining)
 
     def _send(self, instructions: Sequence[Instruction]) -> str:
         tables = self._tables(instructions)
         return str(self.client.send(instructions, [self.operator], payer=self.operator, lookup_tables=tables))
 
     def _tables(self, instructions: Sequence[Instruction]) -> list[AddressLookupTableAccount]:
-        return self.tables.holding({meta.pubkey for each in instructions for meta in each.accounts})
+        return self.tables.holding(meta.pubkey for each in instructions for meta in each.accounts)
 
 
 def _seats_in(data: bytes, before: bytes, seats: Sequence[Seat]) -> Sequence[Seat]:
@@ -626,9 +658,9 @@ def _seats_in(data: bytes, before: bytes, seats: Sequence[Seat]) -> Sequence[Sea
     return found
 
 
-def _all_same(known: Sequence[Account | None], accounts: Sequence[Account | None]) -> bool:
+def _all_same(known: Sequence[object], found: Sequence[object]) -> bool:
     """Whether these are the very objects that were known."""
-    return len(known) == len(accounts) and all(map(is_, known, accounts))
+    return len(known) == len(found) and all(map(is_, known, found))
 
 
 def _units(orders: int) -> int:
@@ -654,4 +686,6 @@ def _same_tokens(known: MemberView, made: MemberView) -> bool:
 
 def _same(known: Sequence[object], source: Sequence[object]) -> bool:
     """Whether nothing that a view was made of was read anew, or came out otherwise."""
-    return all(a is b or (not isinstance(a, Account) and a == b) for a, b in zip(known, source, strict=True))
+    return _all_same(known, source) or all(
+        a is b or (not isinstance(a, Account) and a == b) for a, b in zip(known, source, strict=True)
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, bindparam, func, or_, select, true, update
+from sqlalchemy import Row, Select, bindparam, func, literal_column, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from authority.log import log
@@ -142,8 +142,9 @@ class Journal:
         if last >= current:
             return
         with self.store.write() as session:
-            for epoch in range(last + 1, current + 1):
-                session.add(SettlementEpoch(epoch=epoch, state=EPOCH_STATES[0], first_seen_ms=self.clock_ms()))
+            now = self.clock_ms()
+            new = [(epoch, EPOCH_STATES[0], now, *_NONE_YET) for epoch in range(last + 1, current + 1)]
+            insert_rows(session, _epochs, _EPOCH_COLUMNS, new)
 
     def open_epochs(self) -> list[EpochRow]:
         """Epochs with something left to do, oldest first: at most OPEN_EPOCHS, and the newest two."""
@@ -303,8 +304,8 @@ class Journal:
         with self.store.read() as session:
             for end, wanted in meters.items():
                 for start in range(0, len(wanted), STANDINGS_PER_QUERY):
-                    at = {"at_end": end, "of": wanted[start : start + STANDINGS_PER_QUERY]}
-                    for pk, record_hash in session.connection().execute(_PASSED_AT, at):
+                    some = wanted[start : start + STANDINGS_PER_QUERY]
+                    for pk, record_hash in rows_among(session, _PASSED_AT, _frames.c.meter_pk, some, {"at_end": end}):
                         found.setdefault(pk, set()).add(record_hash)
         return found
 
@@ -388,6 +389,8 @@ class Journal:
 
 
 _epochs = table_of(SettlementEpoch)
+_EPOCH_COLUMNS = ("epoch", "state", "first_seen_ms", "readings_on_chain", "bids", "asks", "traded_wh")
+_NONE_YET = (0, 0, 0, 0)
 _EPOCH = select(_epochs).where(_epochs.c.epoch == bindparam("of"))
 _LOCKED_EPOCH = select(_epochs.c.epoch).where(_epochs.c.epoch == bindparam("of")).with_for_update()
 _COUNTED = update(_epochs).where(_epochs.c.epoch == bindparam("of")).values(readings_on_chain=bindparam("counted"))
@@ -428,8 +431,7 @@ def _last_span(session: Session, total: MemberTotals) -> MemberTotals:
 
 _frames, _carried = table_of(Frame), table_of(CarriedFrame)
 _PASSED_AT = select(_frames.c.meter_pk, _frames.c.record_hash).where(
-    _frames.c.disposition.in_(PASSED),
-    _frames.c.meter_pk.in_(bindparam("of", expanding=True)),
+    or_(*(_frames.c.disposition == literal_column(f"'{passed}'") for passed in PASSED)),
     _frames.c.interval_end == bindparam("at_end"),
 )
 
@@ -456,7 +458,7 @@ def _waiting(dialect: str) -> Select[Any]:
 
 def _waiting_by_meter(session: Session) -> dict[int, list[WaitingFrame]]:
     found: dict[int, list[WaitingFrame]] = {}
-    for row in session.connection().execute(_waiting(session.get_bind().dialect.name)):
+    for row in execute(session, _waiting(session.get_bind().dialect.name)):
         found.setdefault(row.meter_pk, []).append(WaitingFrame(*row))
     for frames in found.values():
         frames.sort(key=lambda frame: frame.log_index)

@@ -74,8 +74,14 @@ class LookupTables:
 
     def holding(self, addresses: Iterable[Pubkey]) -> list[AddressLookupTableAccount]:
         """The tables that hold any of these addresses."""
-        tables = {self._table_of[address] for address in addresses if address in self._table_of}
-        return [self._usable[table] for table in sorted(tables, key=bytes) if table in self._usable]
+        tables: set[Pubkey] = set()
+        for address in addresses:
+            table = self._table_of.get(address)
+            if table is not None and table in self._usable:
+                tables.add(table)
+                if len(tables) == len(self._usable):
+                    break  # the others lie in none but these
+        return [self._usable[table] for table in sorted(tables, key=bytes)]
 
     def forget(self) -> None:
         """Take the tables over from the store again."""

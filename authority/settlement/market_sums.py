@@ -19,6 +19,7 @@ from authority.market.clearing import WH_PER_KWH
 from authority.market.disclosure import may_tell
 from authority.store.day_sums import MarketDay
 from authority.store.people import User
+from authority.store.rows import execute
 from authority.store.settlement import SettlementEpoch
 
 
@@ -46,8 +47,10 @@ def cleared(book: bytes, trades: Sequence[Trade]) -> Cleared:
 
 def public_members(session: Session) -> frozenset[int]:
     """The members, by their index in the registry, whose orders may be told: public, and nobody's dwelling."""
-    rows = session.scalars(select(User.member_index).where(User.public, ~User.dwelling, User.member_index.is_not(None)))
-    return frozenset(index for index in rows if index is not None)
+    return frozenset(index for (index,) in execute(session, _PUBLIC))
+
+
+_PUBLIC = select(User.member_index).where(User.public, ~User.dwelling, User.member_index.is_not(None))
 
 
 def publishable(books: Iterable[Cleared], public: Collection[int]) -> bool:

@@ -52,8 +52,10 @@ class Mirror:
 
     def accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
         """Accounts in the order asked for; those that are known are not read."""
-        missing = [address for address in dict.fromkeys(addresses) if address not in self._accounts]
+        known = self._accounts
+        missing = [address for address in addresses if address not in known]
         if missing:
+            missing = list(dict.fromkeys(missing))
             started = self._monotonic()
             for address, account in zip(missing, self._client.raw_accounts(missing), strict=True):
                 last = self._last.get(address)

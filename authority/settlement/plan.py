@@ -165,6 +165,9 @@ def settlements(situation: Situation) -> Iterator[SettleSurplus]:
         return
     for member in chain.members:
         meters = chain.settling_meters(member)
+        first = meters[0].standing if meters else None
+        if first is None or (member.boundary is not None and first <= member.boundary):
+            continue  # wherever the other ones stand
         if member.closed or sum(1 << meter.slot for meter in meters) != member.settling_meters:
             continue  # the second: a meter was registered while the chain was being read
         boundary = ready_boundary([MeterQueue(meter.standing) for meter in meters], member.boundary)
@@ -311,7 +314,7 @@ def holding_of(chain: Snapshot, member: MemberView) -> Holding:
 
 def _retirements(situation: Situation, member: MemberView, policy: StandingOrder, holding: Holding) -> Iterator[Retire]:
     config = situation.chain.config
-    if config.pause & Pause.RETIREMENT:
+    if config.pause and config.pause & Pause.RETIREMENT:
         return
     proposed = retirements(policy, holding, config.limits.feed_in_price)
     open_period = config.billing_period
@@ -388,7 +391,7 @@ def _payouts(situation: Situation, member: MemberView) -> Iterator[Action]:
         (Payout.ENERGY, member.seat_wh, member.held_wh),
         (Payout.CREDIT, member.seat_credit, member.credit),
     ):
-        if member.payout & asset and amount and into is not None:
+        if member.payout and member.payout & asset and amount and into is not None:
             payout = PayOut(member, asset, amount, situation.chain.epoch)
             if payout.subject not in situation.paid_out:
                 yield payout
@@ -424,16 +427,9 @@ def stages_complete(situation: Situation, row: EpochRow) -> list[str]:
         return stages
     stages.append("ended")
     grace_over = chain.now >= end + chain.config.grace_seconds
-    settling = [meter for meter in chain.meters if meter.settles and meter.active]
-    all_in = bool(settling) and all(meter.standing is not None and meter.standing >= end for meter in settling)
-    if row.submitted_ms is not None or all_in or (grace_over and not _sendable(situation, row, end)):
+    if row.submitted_ms is not None or _all_in(chain, end) or (grace_over and not _sendable(situation, row, end)):
         stages.append("submitted")
-        held = any(
-            member.boundary is None or member.boundary < end
-            for member in chain.members
-            if member.settling_meters and not member.closed
-        )
-        if row.minted_ms is not None or ((grace_over or not held) and not _unsettled(situation, row, end)):
+        if row.minted_ms is not None or ((grace_over or not _held(chain, end)) and not _unsettled(situation, row, end)):
             stages.append("minted")
     if book is None or book.is_priced:
         stages.append("cleared")
@@ -442,6 +438,21 @@ def stages_complete(situation: Situation, row: EpochRow) -> list[str]:
     if chain.last_checkpoint is not None and chain.last_checkpoint >= row.epoch:
         stages.append("checkpointed")
     return stages
+
+
+def _all_in(chain: Snapshot, end: int) -> bool:
+    """Whether there are settling meters, and all of them stand at an epoch's end or beyond."""
+    settling = [meter for meter in chain.meters if meter.settles and meter.active]
+    return bool(settling) and all(meter.standing is not None and meter.standing >= end for meter in settling)
+
+
+def _held(chain: Snapshot, end: int) -> bool:
+    """Whether a member is not yet settled up to an epoch's end."""
+    return any(
+        member.boundary is None or member.boundary < end
+        for member in chain.members
+        if member.settling_meters and not member.closed
+    )
 
 
 def _sendable(situation: Situation, row: EpochRow, end: int) -> bool:

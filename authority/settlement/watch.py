@@ -37,6 +37,11 @@ class Watch:
             self._open.add(subject)
         self.journal.alert(code, subject, message)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is any alert that is not over."""
+        return bool(self._open)
+
     def gone(self, subject: str) -> None:
         """What was alerted about this subject, by this worker or by one before it, is over."""
         with self._lock:

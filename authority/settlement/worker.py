@@ -223,6 +223,8 @@ class Worker:
 
     def _due(self, actions: Sequence[Action]) -> list[Action]:
         """Those whose time is come; where one of a member waits for its second try, so does what would follow it."""
+        if not self._failures:
+            return list(actions)
         now = self.clock_ms()
 
         def is_due(action: Action) -> bool:
@@ -347,7 +349,7 @@ class Worker:
     def _give_up(self, situation: Situation) -> None:
         """What the chain refuses of a member again and again, beyond its grace, keeps its later readings no longer."""
         chain = situation.chain
-        for action in situation.settling:
+        for action in situation.settling if situation.refused else ():
             if situation.fails(action.subject):
                 member = str(action.member.member)
                 due = chain.now >= action.boundary + chain.config.grace_seconds
@@ -532,9 +534,9 @@ class Worker:
 
     def _arrived(self, bundle: Bundle) -> None:
         with self._lock:
-            for action in bundle:
+            for action in bundle if self._failures else ():
                 self._failures.pop(action.subject, None)
-        for action in bundle:
+        for action in bundle if self._watch.is_open else ():
             self._watch.gone(action.subject)
             if isinstance(action, RefundBook):
                 self._watch.gone(TriggerClearing(action.book).subject)

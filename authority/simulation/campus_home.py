@@ -6,11 +6,11 @@ holds (the listener's TLS keys, tokens for people) is random as in any home.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from cryptography import x509
@@ -86,13 +86,14 @@ class CampusHome:
     def worker(self) -> Worker:
         """The settlement worker, under the virtual clock; one wave after another, so that their order is given."""
         app, client = self.app, self.chain.client
+        opened: Callable[..., Keypair] = cache(partial(unseal, app.home))  # whoever knows the seed knows these keys
         tables = LookupTables(
             client, app.home.operator, app.store, list(programs.common_accounts().values()), self.clock.seconds
         )
         return Worker(
             app.store,
             SettlementChain(client, app.home.operator, tables),
-            partial(unseal, app.home),
+            opened,
             self.clock.milliseconds,
             in_flight=1,
             publish=publisher(app.home.network_id, app.home.receipt_key),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ REDO_NAME = "redo.json"
 def write(path: Path, store: Store, ledger: Ledger) -> None:
     """Note the ledger's open group, and the log's size by which one sees that the store has committed its part.
 
-    Transactions and their metas are noted as the ledger has packed them, for its dictionary is durable already.
+    The transactions' metas are noted as the ledger has packed them, for its dictionary is durable already.
     Without a wait for the disk: it is for the end of the process, not for a power cut.
     """
     with store.read() as session:
@@ -43,12 +44,12 @@ def write(path: Path, store: Store, ledger: Ledger) -> None:
                 "time": entry.time,
                 "blockhash": _text(entry.blockhash),
                 "signature": _text(entry.signature),
-                "content": _text(content),
+                "content": _text(entry.content),
                 "error": entry.error,
                 "meta": _text(meta),
                 "mentions": [named.setdefault(address, len(named)) for address in entry.mentions],
             }
-            for entry, content, meta in entries
+            for entry, meta in entries
         ],
         "named": [_text(bytes(address)) for address in named],
         "accounts": [
@@ -111,7 +112,7 @@ def _account(fields: list[Any] | None) -> Account | None:
 
 
 def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    return b2a_base64(data, newline=False).decode()
 
 
 def _bytes(text: str) -> bytes:

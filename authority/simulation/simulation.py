@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -334,15 +334,24 @@ class Simulation:
             gateways.setdefault(scenario.parameters.grace_seconds + READ_AFTER_SECONDS, [])
         for after, senders in sorted(gateways.items()):
             self._clock.go_to(boundary + after)
-            with home.together():
+            with self._together(home):
                 self._send(home, senders)
                 with self.spent.on("settlement"):
                     settle(worker)
             if asking and after == READ_AFTER_SECONDS:
                 with self.spent.on("strategies"):
                     yield from asking.ask(home.app, home.chain.client, worker.observe().chain)
-                with self.spent.on("settlement"), home.together():
+                with self._together(home), self.spent.on("settlement"):
                     settle(worker)
+
+    @contextmanager
+    def _together(self, home: CampusHome) -> Iterator[None]:
+        """As the home's, and what it takes to commit is counted by itself."""
+        with ExitStack() as open_:
+            open_.enter_context(home.together())
+            yield
+            with self.spent.on("commit"):
+                open_.close()
 
     def _send(self, home: CampusHome, gateways: Sequence[str]) -> None:
         """Gateways sign and send all that their meters kept, and the intake takes it, in one commit."""

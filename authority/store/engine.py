@@ -9,14 +9,12 @@ session is REPEATABLE READ, so that all its queries see one state there too.
 from __future__ import annotations
 
 import math
-import re
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -41,13 +39,12 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from authority.errors import AuthorityError
 from authority.store.base import Base
 from authority.store.log import LogState
-from authority.store.rows import take_arrays
+from authority.store.rows import HELD, WRITTEN, take_arrays
 from edge_agent.wire.files import make_private_file, use_write_ahead_log
 
 BUSY_SECONDS = 30
 IDLE_SECONDS = 1.0
 """A connection to PostgreSQL that has rested longer is asked whether it still stands before it is used."""
-_WRITTEN = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 MIGRATIONS = Path(__file__).parent / "migrations"
 _REVISION = table("alembic_version", column("version_num"))
 """Where Alembic keeps a database's revision."""
@@ -104,8 +101,9 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         one_state = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-        self._readers = sessionmaker(engine.execution_options(**one_state), expire_on_commit=False)
-        self._writers = sessionmaker(engine.execution_options(authority_write=True), expire_on_commit=False)
+        written = {WRITTEN: self._note_written}
+        self._readers = sessionmaker(engine.execution_options(**one_state, **written), expire_on_commit=False)
+        self._writers = sessionmaker(engine.execution_options(authority_write=True, **written), expire_on_commit=False)
         self._together: Session | None = None
         self._depth = 0
         self._spoilt = False
@@ -185,6 +183,7 @@ class Store:
         """
         with self._writers() as session, session.begin():
             self._together, self._spoilt = session, False
+            session.info[HELD] = session.connection()
             try:
                 yield
             finally:
@@ -197,6 +196,9 @@ class Store:
         self._depth += 1
         try:
             yield session
+        except BaseException:
+            session.info.pop(HELD, None)  # it may have been rolled back: SQLAlchemy says so to who goes on
+            raise
         finally:
             self._depth -= 1
             if not self._depth:
@@ -220,12 +222,10 @@ class Store:
             elif table is not None or isinstance(statement, TextClause):
                 writes.update(writes.keys())  # whatever it may be
 
-        @event.listens_for(self.engine, "before_cursor_execute")
-        def _count_text(_connection: Connection, _cursor: object, statement: str, *others: Any) -> None:
-            _parameters, context, _many = others
-            written = _WRITTEN.match(statement) if context.compiled is None else None
-            if written is not None:  # one of authority.store.rows, of which before_execute is not told
-                writes[written[1]] += 1
+    def _note_written(self, table: str) -> None:
+        """authority.store.rows writes to a table, of which before_execute is not told."""
+        if self._writes is not None:
+            self._writes[table] += 1
 
     def claim(self, network_id: bytes) -> None:
         """Tie an empty store to a network; WrongNetworkError where it belongs to another already."""

@@ -2,7 +2,8 @@
 
 Rows are tuples of what the drivers take as it is: whole numbers, text, bytes. On PostgreSQL rows are inserted by binary
 COPY, updated by one statement over unnested arrays, and found by `= ANY`, so a statement is the same however many rows
-it is about, and costs the server one plan. On SQLite they go by executemany and IN. Statements that do not wait for
+it is about, and costs the server one plan. On SQLite they go by executemany and IN, by the driver's own cursor:
+SQLAlchemy's way to it takes longer than most of these statements do. Statements that do not wait for
 each other's answers go to PostgreSQL in one exchange (`rows_of_all`, `Writes`; libpq's pipeline mode): an exchange
 costs both sides as much as several rows do. All of it is in the session's transaction, and what the database refuses
 raises as any statement of the session does.
@@ -10,6 +11,7 @@ raises as any statement of the session does.
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,21 +33,26 @@ from sqlalchemy import (
     bindparam,
     update,
 )
+from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 Row = tuple[int | str | bytes | None, ...]
 _NULL = -1
 _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
+HELD = "authority_held"
+"""Where the information of a session has its connection, if that is one and the same until the session's end."""
+WRITTEN = "authority_written"
+"""The execution option of an engine that names who is told each table that this module writes to."""
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 
 
 def insert_rows(session: Session, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
     """Insert rows of these columns."""
-    connection = session.connection()
+    connection = _writing(session, table)
     if connection.dialect.name != "postgresql":
-        connection.exec_driver_sql(_insert(table, columns), list(rows))
+        _many(connection, _insert(table, columns), rows)
         return
     statement = _copy(table, columns)
     with _driver(connection, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as copy:
@@ -56,11 +63,11 @@ def update_rows(session: Session, table: Table, key: str, columns: tuple[str, ..
     """Set columns of the rows that have these keys; of each row here its key comes first, then the columns' values."""
     if not rows:
         return
-    connection = session.connection()
+    connection = _writing(session, table)
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_update_all(table, key, columns), _arrays(table, (key, *columns), rows))
     else:
-        connection.exec_driver_sql(_update(table, key, columns), [(*values, found) for found, *values in rows])
+        _many(connection, _update(table, key, columns), [(*values, found) for found, *values in rows])
 
 
 def rows_among(
@@ -71,33 +78,33 @@ def rows_among(
     given: Mapping[str, Any] = _NO_VALUES,
 ) -> Any:
     """The rows of a statement without order in which a column has one of these values; given: its own parameters."""
-    connection = session.connection()
+    connection = _connection(session)
     if connection.dialect.name == "postgresql":
         found = _ARRAYS[_type(column.type)](values)
         return connection.exec_driver_sql(_any(statement, column, connection.dialect), {**given, "among": found})
     before = [given[name] for name in _placed(statement, connection.dialect)[1]] if given else ()
-    return connection.exec_driver_sql(_in(statement, column, connection.dialect, len(values)), (*before, *values))
+    return _rows(connection, _in(statement, column, connection.dialect, len(values)), (*before, *values))
 
 
 def set_row(session: Session, table: Table, key: str, at: int | str, values: Mapping[str, Any]) -> None:
     """Set columns of the row that has this key."""
-    connection = session.connection()
+    connection = _writing(session, table)
     if connection.dialect.name == "postgresql":
         connection.execute(_set(table, key), {"key_at": at, **values})
     else:
-        connection.exec_driver_sql(_update(table, key, tuple(values)), (*values.values(), at))
+        _one(connection, _update(table, key, tuple(values)), (*values.values(), at))
 
 
 def delete_rows(session: Session, table: Table, key: str, values: Collection[int | str]) -> None:
     """Delete the rows that have these keys."""
     if not values:
         return
-    connection = session.connection()
+    connection = _writing(session, table)
     if connection.dialect.name == "postgresql":
         (kind,) = _types(table, (key,))
         connection.exec_driver_sql(_delete_all(table, key), {"among": _ARRAYS[kind](values)})
     else:
-        connection.exec_driver_sql(_delete(table, key), [(value,) for value in values])
+        _many(connection, _delete(table, key), [(value,) for value in values])
 
 
 def execute(session: Session, statement: Select[Any] | UpdateBase, values: Mapping[str, Any] = _NO_VALUES) -> Any:
@@ -105,11 +112,15 @@ def execute(session: Session, statement: Select[Any] | UpdateBase, values: Mappi
 
     On SQLite its text is made once, and rows hold what the driver gives: for numbers, text and bytes that is the same.
     """
-    connection = session.connection()
+    carried_out = _rows
+    if isinstance(statement, UpdateBase):
+        connection, carried_out = _writing(session, statement.table), _one
+    else:
+        connection = _connection(session)
     if connection.dialect.name == "postgresql":
         return connection.execute(statement, dict(values))
     text, names, bound = _placed(statement, connection.dialect)
-    return connection.exec_driver_sql(text, tuple([values[name] if name in values else bound[name] for name in names]))
+    return carried_out(connection, text, tuple([values[name] if name in values else bound[name] for name in names]))
 
 
 class Asked(NamedTuple):
@@ -125,7 +136,7 @@ class Asked(NamedTuple):
 
 def rows_of_all(session: Session, asked: Sequence[Asked]) -> list[Sequence[Any]]:
     """The rows of each of several statements, one executed after the other."""
-    connection = session.connection()
+    connection = _connection(session)
     if connection.dialect.name != "postgresql":
         return [
             execute(session, one.statement).all()
@@ -154,7 +165,7 @@ class Writes:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._connection = session.connection()
+        self._connection = _connection(session)
         self._kept: list[tuple[str, Mapping[str, Any], int | None, Exception | None]] = []
         self.waits = self._connection.dialect.name == "postgresql"
         """Whether what is added waits to be sent."""
@@ -169,6 +180,7 @@ class Writes:
     ) -> None:
         """A statement with bound parameters alone; `otherwise` is raised where it changes another number of rows."""
         if self.waits:
+            _tell(self._connection, statement.table)
             text, bound = _text(statement, self._connection.dialect)
             self._kept.append((text, {**bound, **values}, rows, otherwise))
             return
@@ -181,6 +193,7 @@ class Writes:
         if not self.waits:
             update_rows(self._session, table, key, columns, rows)
         elif rows:
+            _tell(self._connection, table)
             found = _arrays(table, (key, *columns), rows)
             self._kept.append((_update_all(table, key, columns), found, None, None))
 
@@ -209,6 +222,77 @@ def _driver(connection: Connection, statement: str) -> Iterator[Any]:
         raise DBAPIError.instance(statement, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
 
 
+# The driver's own cursor, on SQLite
+
+
+def _connection(session: Session) -> Connection:
+    held: Connection | None = session.info.get(HELD)
+    return session.connection() if held is None else held
+
+
+def _writing(session: Session, table: Any) -> Connection:
+    """The connection, for a statement that writes to this table: whoever counts that is told (WRITTEN)."""
+    connection = _connection(session)
+    _tell(connection, table)
+    return connection
+
+
+def _tell(connection: Connection, table: Any) -> None:
+    written = connection.get_execution_options().get(WRITTEN)
+    if written is not None:
+        written(table.name)
+
+
+def _rows(connection: Connection, text: str, values: tuple[Any, ...]) -> Any:
+    """The rows of a query, all of them read."""
+    found = _one(connection, text, values)
+    if not isinstance(found, sqlite3.Cursor):
+        return found
+    with _as_sqlalchemys(connection, text):
+        rows = found.fetchall()
+    return IteratorResult(_columns(tuple([each[0] for each in found.description])), iter(rows))
+
+
+def _one(connection: Connection, text: str, values: tuple[Any, ...]) -> Any:
+    """A statement is executed once: the driver's cursor; SQLAlchemy's result where somebody listens to statements."""
+    if connection.dispatch.before_cursor_execute:
+        return connection.exec_driver_sql(text, values)
+    with _as_sqlalchemys(connection, text):
+        return connection.connection.driver_connection.execute(text, values)  # type: ignore[union-attr]
+
+
+def _many(connection: Connection, text: str, rows: Sequence[Row]) -> None:
+    """A statement is executed for each row."""
+    if connection.dispatch.before_cursor_execute:
+        connection.exec_driver_sql(text, list(rows))
+        return
+    with _as_sqlalchemys(connection, text):
+        connection.connection.driver_connection.executemany(text, rows)  # type: ignore[union-attr]
+
+
+class _as_sqlalchemys:  # noqa: N801 - a context manager by a class, which takes a fifth of the time of a generator's
+    """What SQLite raises in the block is SQLAlchemy's error."""
+
+    __slots__ = ("_connection", "_statement")
+
+    def __init__(self, connection: Connection, statement: str) -> None:
+        self._connection, self._statement = connection, statement
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            dialect = self._connection.dialect
+            raise DBAPIError.instance(
+                self._statement, None, error, dialect.loaded_dbapi.Error, dialect=dialect
+            ) from error
+
+
+@cache
+def _columns(names: tuple[str, ...]) -> SimpleResultMetaData:
+    return SimpleResultMetaData(names)
+
+
 # Statements, each made once
 
 
@@ -222,7 +306,7 @@ def _text(statement: Select[Any] | UpdateBase, dialect: Dialect) -> tuple[str, M
 @lru_cache(512)
 def _placed(statement: Select[Any] | UpdateBase, dialect: Dialect) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
     """A statement with places for its values, whose values stand there, and those that it has of itself."""
-    compiled = statement.compile(dialect=dialect)
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     return str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params)
 
 

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from solders.account import Account
@@ -26,6 +26,7 @@ from solders.hash import Hash
 from solders.litesvm import LiteSVM
 from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import (
     FailedTransactionMetadata,
@@ -42,7 +43,7 @@ from authority.validator.genesis import (
     identity_keypair,
     program_data_address,
 )
-from authority.validator.ledger import Entry, Ledger
+from authority.validator.ledger import Entry, Landed, Ledger
 from authority.validator.slots import MAX_BLOCKHASH_AGE, SLOTS_PER_EPOCH, SlotClock, SlotHashes
 
 MAX_TRANSACTION_SIZE = 1_232
@@ -109,7 +110,8 @@ class _Table:
 class Outcome:
     """What running a transaction gave. `error` is JSON, None where it succeeded; balances are by account index.
 
-    `fee` is None where the transaction was refused before it was paid for, the balances where it was not looked at.
+    `fee` is None where the transaction was refused before it was paid for, the balances where it was not looked at;
+    `accounts` are those of a simulation, as it would leave them.
     """
 
     error: Any
@@ -191,16 +193,16 @@ def parse_transaction(raw: bytes) -> VersionedTransaction:
     return transaction
 
 
-def writable_keys(transaction: VersionedTransaction, loaded: LoadedAddresses) -> list[Pubkey]:
-    """The accounts that a transaction may change: by the message's header, then what it loads as writable."""
+def writable(transaction: VersionedTransaction, loaded: LoadedAddresses) -> list[bool]:
+    """Of each account that a transaction names or loads, whether it may change it: by the message's header."""
     message = transaction.message
     header = message.header
-    signed = header.num_required_signatures
-    keys = message.account_keys
+    signed, count = header.num_required_signatures, len(message.account_keys)
+    written, unsigned = signed - header.num_readonly_signed_accounts, count - header.num_readonly_unsigned_accounts
     return [
-        *keys[: signed - header.num_readonly_signed_accounts],
-        *keys[signed : len(keys) - header.num_readonly_unsigned_accounts],
-        *loaded.writable,
+        *(index < written or signed <= index < unsigned for index in range(count)),
+        *(True for _ in loaded.writable),
+        *(False for _ in loaded.readonly),
     ]
 
 
@@ -324,13 +326,7 @@ class Bank:
                 for number in range(oldest, slot):
                     if number not in known:
                         self._recent[self.hashes.blockhash(number)] = number
-                self._svm.set_slot_hashes(
-                    [
-                        (number, self.hashes.bank_hash(number))
-                        for number in range(slot - 1, slot - 1 - SLOT_HASHES_COUNT, -1)
-                        if number >= 0
-                    ]
-                )
+                self._svm.set_slot_hashes(self.hashes.before(slot, SLOT_HASHES_COUNT))
                 self._slot = slot
             epoch = slot // SLOTS_PER_EPOCH
             epoch_start = self.genesis_milliseconds // 1000 if epoch == 0 else self.block_time(epoch * SLOTS_PER_EPOCH)
@@ -380,6 +376,11 @@ class Bank:
         with self.lock:
             self.advance()
             return [self._svm.get_account(address) for address in addresses]
+
+    def landed(self, signature: Signature) -> Landed | None:
+        """A transaction that has landed, failed or not."""
+        with self.lock:
+            return self._ledger.landed(bytes(signature))
 
     def program_accounts(self, program: Pubkey) -> list[tuple[Pubkey, Account]]:
         """All accounts that a program owns."""
@@ -458,22 +459,20 @@ class Bank:
             except TransactionRefusedError as refusal:
                 return Outcome(refusal.error, [], 0, None, None, [], LoadedAddresses())
             keys = [*transaction.message.account_keys, *loaded.writable, *loaded.readonly]
-            before = {key: self._svm.get_account(key) for key in keys}
+            before = [self._svm.get_account(key) for key in keys]
+            named = dict(zip(keys, before, strict=True))
             try:
                 if check_blockhash:
                     self._check_age(transaction)
             except TransactionRefusedError as refusal:
-                untouched = _balances(keys, before)
+                untouched = _balances(before)
                 held = tokens.balances(keys, before, self._svm.get_account)
-                return Outcome(refusal.error, [], 0, None, None, [], loaded, before, untouched, untouched, held, held)
+                return Outcome(refusal.error, [], 0, None, None, [], loaded, named, untouched, untouched, held, held)
             result = self._svm.simulate_transaction(transaction)
-            after = before
             if isinstance(result, SimulatedTransactionInfo):
-                after = {
-                    **before,
-                    **{key: account if account.lamports else None for key, account in result.post_accounts()},
-                }
-            return self._outcome(transaction, result, keys, loaded, before, after)
+                named.update((key, account if account.lamports else None) for key, account in result.post_accounts())
+            after = [named[key] for key in keys]
+            return replace(self._outcome(transaction, result, keys, loaded, before, after), accounts=named)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -538,16 +537,21 @@ class Bank:
             loaded = self.loaded_addresses(transaction)
             message = transaction.message
             keys = [*message.account_keys, *loaded.writable, *loaded.readonly]
-            before = {key: self._svm.get_account(key) for key in keys}
-            payer = keys[0]
+            before = [self._svm.get_account(key) for key in keys]
             result = self._svm.send_transaction(transaction)
-            writable = set(writable_keys(transaction, loaded))
-            after = {key: self._svm.get_account(key) if key in writable else before[key] for key in keys}
+            after = [
+                self._svm.get_account(key) if may_change else held
+                for key, held, may_change in zip(keys, before, writable(transaction, loaded), strict=True)
+            ]
             outcome = self._outcome(transaction, result, keys, loaded, before, after)
-            if outcome.error is not None and (preflight or before[payer] == after[payer]):
-                for key in writable:
-                    held = before[key]
-                    if after[key] != held and held is not None:
+            changes = [
+                (key, is_now, held)
+                for key, held, is_now in zip(keys, before, after, strict=True)
+                if is_now is not held and is_now != held
+            ]
+            if outcome.error is not None and (preflight or before[0] == after[0]):
+                for key, _, held in changes:
+                    if held is not None:
                         self._svm.set_account(key, held)  # the fee
                 raise TransactionRefusedError(outcome.error, outcome)
             entry = Entry(
@@ -559,7 +563,7 @@ class Bank:
                 error=outcome.error,
                 meta=outcome.meta(),
                 mentions=keys,
-                changes=[(key, after[key]) for key in writable if before[key] != after[key]],
+                changes=[(key, is_now) for key, is_now, _ in changes],
             )
             try:
                 self._ledger.record(entry)
@@ -580,7 +584,7 @@ class Bank:
     def _check_age(self, transaction: VersionedTransaction) -> None:
         if transaction.message.recent_blockhash not in self._recent:
             raise TransactionRefusedError("BlockhashNotFound")
-        if self._ledger.status(bytes(transaction.signatures[0])) is not None:
+        if self._ledger.has(bytes(transaction.signatures[0])):
             raise TransactionRefusedError("AlreadyProcessed")
 
     def _outcome(
@@ -589,14 +593,15 @@ class Bank:
         result: TransactionMetadata | FailedTransactionMetadata | SimulatedTransactionInfo,
         keys: Sequence[Pubkey],
         loaded: LoadedAddresses,
-        before: dict[Pubkey, Account | None],
-        after: dict[Pubkey, Account | None],
+        before: Sequence[Account | None],
+        after: Sequence[Account | None],
     ) -> Outcome:
+        """before and after are the accounts of the keys."""
         error = None
         if isinstance(result, FailedTransactionMetadata):
             error = json.loads(result.to_json())["err"]
-            programs = [keys[instruction.program_id_index] for instruction in transaction.message.instructions]
-            if error == "InvalidProgramForExecution" and any(before[program] is None for program in programs):
+            programs = [before[instruction.program_id_index] for instruction in transaction.message.instructions]
+            if error == "InvalidProgramForExecution" and None in programs:
                 error = "ProgramAccountNotFound"
         meta = result if isinstance(result, TransactionMetadata) else result.meta()
         returned = meta.return_data()
@@ -611,21 +616,21 @@ class Bank:
                     "index": index,
                     "instructions": [
                         {
-                            "programIdIndex": item.instruction().program_id_index,
-                            "accounts": list(item.instruction().accounts),
-                            "data": base58.encode(bytes(item.instruction().data)),
+                            "programIdIndex": instruction.program_id_index,
+                            "accounts": list(instruction.accounts),
+                            "data": base58.encode(bytes(instruction.data)),
                             "stackHeight": item.stack_height(),
                         }
                         for item in items
+                        for instruction in (item.instruction(),)
                     ],
                 }
                 for index, items in enumerate(meta.inner_instructions())
                 if items
             ],
             loaded=loaded,
-            accounts=after,
-            pre_balances=_balances(keys, before),
-            post_balances=_balances(keys, after),
+            pre_balances=_balances(before),
+            post_balances=_balances(after),
             pre_token_balances=tokens.balances(keys, before, self._svm.get_account),
             post_token_balances=tokens.balances(keys, after, self._svm.get_account),
         )
@@ -643,9 +648,8 @@ class Bank:
         return self._ledger
 
 
-def _balances(keys: Sequence[Pubkey], accounts: dict[Pubkey, Account | None]) -> list[int]:
-    found = (accounts[key] for key in keys)
-    return [0 if account is None else account.lamports for account in found]
+def _balances(accounts: Sequence[Account | None]) -> list[int]:
+    return [0 if account is None else account.lamports for account in accounts]
 
 
 def _signatures_verify(transaction: VersionedTransaction) -> bool:

@@ -17,6 +17,7 @@ MILLISECONDS_PER_SLOT = 400
 SLOTS_PER_EPOCH = 432_000
 MAX_BLOCKHASH_AGE = 150
 """A transaction lands while its blockhash is at most this many slots old."""
+_SLOT = struct.Struct("<Q")
 
 
 class SlotClock:
@@ -63,20 +64,32 @@ class SlotHashes:
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
-        # the SlotHashes sysvar is made anew at every slot, of 512 hashes that are mostly those of the slot before
-        self._derive = lru_cache(maxsize=2_048)(self._derived)
+        self._derive = lru_cache(maxsize=512)(self._derived)
+        self._newest: list[tuple[int, Hash]] = []
 
     def blockhash(self, slot: int) -> Hash:
         """The hash of a slot's block: what transactions name as recent."""
         return self._derive(b"block", slot)
 
-    def bank_hash(self, slot: int) -> Hash:
-        """What the SlotHashes sysvar holds for a slot."""
-        return self._derive(b"bank", slot)
+    def before(self, slot: int, count: int) -> list[tuple[int, Hash]]:
+        """The slots before this one with their bank hashes, newest first, so many: the SlotHashes sysvar's content.
+
+        It is made anew at every slot, and most of it is what it was at the slot before.
+        """
+        oldest = max(0, slot - count)
+        known = self._newest
+        newest = known[0][0] if known and known[0][0] < slot else oldest - 1
+        head, pack = self._seed + b"bank", _SLOT.pack
+        new = [
+            (number, Hash(hashlib.sha256(head + pack(number)).digest()))
+            for number in range(slot - 1, max(newest, oldest - 1), -1)
+        ]
+        self._newest = (new + known if newest >= oldest else new)[:count]
+        return self._newest
 
     def genesis_hash(self) -> Hash:
         """The hash that names this ledger."""
         return self._derive(b"genesis", 0)
 
     def _derived(self, kind: bytes, slot: int) -> Hash:
-        return Hash(hashlib.sha256(self._seed + kind + struct.pack("<Q", slot)).digest())
+        return Hash(hashlib.sha256(self._seed + kind + _SLOT.pack(slot)).digest())

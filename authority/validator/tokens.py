@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from solders.account import Account
 from solders.pubkey import Pubkey
@@ -29,14 +29,18 @@ _KIND_OFFSET = (
 _STATE_OFFSET = 108
 _MOST_DIVIDED = 19
 """Decimals up to which ten to their power is a u64."""
+_PROGRAM_TEXTS = {program: str(program) for program in PROGRAM_LABELS}
+_KEPT = 1_024
+"""How many token accounts and mints are kept taken apart."""
 _STATES = ("uninitialized", "initialized", "frozen")
 
 
 def token_account(account: Account | None) -> TokenAccount | None:
     """The token account in an account; None where it is none, or not initialized."""
-    if account is None or account.owner not in PROGRAM_LABELS:
-        return None
-    data = bytes(account.data)
+    return None if account is None or account.owner not in PROGRAM_LABELS else _token_account(bytes(account.data))
+
+
+def _token_account(data: bytes) -> TokenAccount | None:
     if len(data) != ACCOUNT_SIZE and not (len(data) > ACCOUNT_SIZE and data[_KIND_OFFSET] == 2):
         return None
     try:
@@ -44,6 +48,24 @@ def token_account(account: Account | None) -> TokenAccount | None:
     except Exception:  # noqa: BLE001 (solders has no public class for it: the data is not a token account)
         return None
     return None if found.state == TokenAccountState.Uninitialized else found
+
+
+class _Held(NamedTuple):
+    """What a token account says that a transaction's balances tell of it."""
+
+    mint: Pubkey
+    mint_text: str
+    owner_text: str
+    amount: int
+
+
+def _held(data: bytes) -> _Held | None:
+    found = _token_account(data)
+    return None if found is None else _Held(found.mint, str(found.mint), str(found.owner), found.amount)
+
+
+_plain_held = lru_cache(_KEPT)(_held)
+"""The same for accounts without extensions: most of those that a transaction names it leaves as they were."""
 
 
 def is_token_account(data: bytes) -> bool:
@@ -58,6 +80,10 @@ def mint(account: Account | None) -> Mint | None:
     if account is None or account.owner not in PROGRAM_LABELS:
         return None
     data = bytes(account.data)
+    return _plain_mint(data) if len(data) == MINT_SIZE else _mint(data)
+
+
+def _mint(data: bytes) -> Mint | None:
     if len(data) != MINT_SIZE and not (len(data) > ACCOUNT_SIZE and data[_KIND_OFFSET] == 1):
         return None
     try:
@@ -67,40 +93,46 @@ def mint(account: Account | None) -> Mint | None:
     return found if found.is_initialized else None
 
 
+_plain_mint = lru_cache(_KEPT)(_mint)
+
+
 def amount(units: int, decimals: int) -> dict[str, Any]:
     """A uiTokenAmount. Its uiAmount is a float because the RPC has it so, and null where it divides by more than a u64
     holds; nothing of the project reads that.
     """
-    exact = Decimal(units).scaleb(-decimals)
-    text = format(exact, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
+    whole, rest = divmod(units, 10**decimals)
+    text = f"{whole}.{rest:0{decimals}d}".rstrip("0") if rest else str(whole)
     divided = float(units) / float(10**decimals) if decimals <= _MOST_DIVIDED else None
     return {"amount": str(units), "decimals": decimals, "uiAmount": divided, "uiAmountString": text}
 
 
 def balances(
     keys: Sequence[Pubkey],
-    accounts: Mapping[Pubkey, Account | None],
+    accounts: Sequence[Account | None],
     lookup: Callable[[Pubkey], Account | None],
 ) -> list[dict[str, Any]]:
-    """preTokenBalances or postTokenBalances of a transaction's accounts, by index."""
+    """preTokenBalances or postTokenBalances of a transaction's accounts, which have these keys, by index."""
+    named: Mapping[Pubkey, Account | None] | None = None
     found = []
-    for index, key in enumerate(keys):
-        held = token_account(accounts[key])
+    for index, account in enumerate(accounts):
+        if account is None or (program := _PROGRAM_TEXTS.get(account.owner)) is None:
+            continue
+        data = bytes(account.data)
+        held = _plain_held(data) if len(data) == ACCOUNT_SIZE else _held(data)
         if held is None:
             continue
-        its_mint = mint(accounts[held.mint] if held.mint in accounts else lookup(held.mint))
+        if named is None:
+            named = dict(zip(keys, accounts, strict=True))
+        its_mint = mint(named[held.mint] if held.mint in named else lookup(held.mint))
         if its_mint is None:
             continue
-        account = accounts[key]
         found.append(
             {
                 "accountIndex": index,
-                "mint": str(held.mint),
+                "mint": held.mint_text,
                 "uiTokenAmount": amount(held.amount, its_mint.decimals),
-                "owner": str(held.owner),
-                "programId": str(account.owner) if account is not None else "",
+                "owner": held.owner_text,
+                "programId": program,
             }
         )
     return found

@@ -107,3 +107,12 @@ def test_what_is_refused_is_refused_alike(both: Both) -> None:
     for client in (both.direct, both.http):
         with pytest.raises(ChainError, match="ResultWithNegativeLamports"):
             client.send([too_much], [], payer=both.payer)
+
+
+def test_a_ledger_that_cannot_be_read_is_the_validators_refusal(both: Both) -> None:
+    signature = both.direct.send([both.pay(10**9)], [], payer=both.payer)
+    assert both.direct.transaction(signature) == both.http.transaction(signature)
+    both.direct._bank.ledger._connection.execute("ALTER TABLE landed RENAME TO gone")
+    for client in (both.direct, both.http):
+        with pytest.raises(RpcError, match="the ledger could not be read"):
+            client.transaction(signature)

@@ -561,3 +561,29 @@ def test_released_idls_load(program: str) -> None:
     assert idl.name == program
     assert idl.instruction_names
     assert "initialize" in idl.instruction_names or "initialize_market" in idl.instruction_names or program == "oracle"
+
+
+@pytest.mark.parametrize("program", PROGRAM_NAMES)
+def test_accounts_that_an_idl_states_are_the_same_given_or_not(program: str) -> None:
+    idl = Idl.released(program)
+    document = json.loads((artifacts_directory() / f"{program}.json").read_bytes())
+    for raw in document["instructions"]:
+        item = idl.instruction(raw["name"])
+        stated = {each["name"]: Pubkey.from_string(each["address"]) for each in raw["accounts"] if "address" in each}
+        assert all(item.is_at(name, address) for name, address in stated.items())
+        others = [each["name"] for each in raw["accounts"] if each["name"] not in stated]
+        given: dict[str, Pubkey | None] = {name: Pubkey(bytes([n + 1]) * 32) for n, name in enumerate(others)}
+        expected = [
+            AccountMeta(
+                {**stated, **given}[each["name"]], bool(each.get("signer", False)), bool(each.get("writable", False))
+            )
+            for each in raw["accounts"]
+        ]
+        assert item.account_metas(given) == item.account_metas({**stated, **given}) == expected
+        other = Pubkey(b"\xee" * 32)
+        for name in stated:
+            assert not item.is_at(name, other)
+            place = [each["name"] for each in raw["accounts"]].index(name)
+            assert item.account_metas({**given, name: other})[place].pubkey == other, "what is given goes before"
+        with pytest.raises(IdlAccountsError):
+            item.account_metas({**given, "nobody": other})

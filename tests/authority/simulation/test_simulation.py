@@ -304,6 +304,7 @@ def test_an_interrupted_simulation_goes_on_and_comes_to_the_same(
         simulation.run()
         found = report.make(out.path, REQUEST, simulation.spent)
     assert lived == list(range(13, 25))
+    assert simulation.spent.seconds["commit"] > 0, "what it takes is counted, commits too"
     assert found["audit"]["ok"]
     assert found["measures"] == twice[2]["measures"]
     with Out(tmp_path, REQUEST) as out:

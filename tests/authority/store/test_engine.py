@@ -13,6 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, delete, func, select, text
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
 from authority.app import App
 from authority.store import Store, StoreError
@@ -108,6 +109,27 @@ def test_what_is_written_together_is_there_at_the_end_or_not_at_all(tmp_path: Pa
     with pytest.raises(StoreSpoiltError):
         go_on_after_a_write_that_failed()
     assert (seen(store), seen(other)) == (2, 2)
+    store.close()
+    other.close()
+
+
+def test_rows_do_not_go_past_a_group_that_was_undone(tmp_path: Path) -> None:
+    store, other = (Store.open(f"sqlite:///{tmp_path / 'a.db'}") for _ in range(2))
+    columns = ("name", "state", "online")
+
+    def go_on() -> None:
+        with store.together():
+            with store.write() as session:
+                insert_rows(session, table_of(Gateway), columns, [("first", "expected", 0)])
+            with suppress(IntegrityError), store.write() as session:
+                session.add(Gateway(name="first"))
+            with store.write() as session:
+                insert_rows(session, table_of(Gateway), columns, [("second", "expected", 0)])
+
+    with pytest.raises((InvalidRequestError, StoreSpoiltError)):
+        go_on()
+    with other.read() as session:
+        assert session.scalars(select(Gateway)).all() == []
     store.close()
     other.close()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from statements import executed
 
 from authority.app import App
 from authority.store.base import table_of
 from authority.store.leases import Lease
 from authority.store.log import Checkpoint
-from authority.store.rows import Asked, Row, Writes, insert_rows, rows_among, rows_of_all, update_rows
+from authority.store.rows import Asked, Row, Writes, execute, insert_rows, rows_among, rows_of_all, set_row, update_rows
 
 CHECKPOINTS, LEASES = table_of(Checkpoint), table_of(Lease)
 COLUMNS = ("size", "root", "signature", "time")
@@ -131,3 +132,35 @@ def test_what_the_database_refuses_is_raised_as_any_statement_of_the_session_doe
     with app.store.write() as session:
         insert_rows(session, CHECKPOINTS, COLUMNS, ROWS[:1])
     assert ROWS[0] in checkpoints(app)
+
+
+def test_what_a_database_refuses_is_an_error_of_sqlalchemy(app: App) -> None:
+    """Also where SQLAlchemy is passed by: whoever settles or takes readings waits for a database by that error."""
+    same: list[Row] = [(7, bytes(32), b"", None), (7, bytes(32), b"", None)]
+
+    def write(rows: list[Row]) -> None:
+        with app.store.write() as session:
+            insert_rows(session, CHECKPOINTS, COLUMNS, rows)
+
+    with pytest.raises(IntegrityError):
+        write(same)
+    assert 7 not in [row[0] for row in checkpoints(app)], "nothing of it is kept"
+    write(same[:1])
+    sizes = select(CHECKPOINTS.c.size).where(CHECKPOINTS.c.size == bindparam("at"))
+    with app.store.read() as session:
+        found = execute(session, sizes, {"at": 7})
+        assert [row.size for row in found] == [7]
+        assert execute(session, sizes, {"at": 8}).scalar() is None
+        assert execute(session, sizes, {"at": 7}).mappings().one_or_none() == {"size": 7}
+        with pytest.raises(DBAPIError):
+            execute(session, sizes, {"at": object()})
+
+
+def test_who_listens_to_statements_hears_of_these_too(app: App) -> None:
+    """By it the tests hold that no query looks through all that there is."""
+    with executed(app.store.engine) as statements, app.store.write() as session:
+        set_row(session, CHECKPOINTS, "size", 7, {"time": 8})
+        execute(session, select(CHECKPOINTS.c.size).where(CHECKPOINTS.c.time == bindparam("then")), {"then": 8})
+    told = [statement for statement, _ in statements.executed]
+    assert any(statement.startswith("UPDATE ") for statement in told)
+    assert any(statement.startswith("SELECT ") for statement in told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -35,9 +36,24 @@ def test_a_packed_value_that_is_cut_short_is_told():
         Packer().unpack(packed[:-20])
 
 
-def test_a_dictionary_is_no_larger_than_deflate_can_use():
-    assert learnt([bytes(40_000), b"x" * 100])[-100:] == b"x" * 100
-    assert len(learnt([bytes(40_000), b"x" * 100])) == DICTIONARY_SIZE
+def test_a_dictionary_is_of_samples_that_are_unlike_each_other_and_no_larger_than_deflate_can_use():
+    kinds = [sha256(bytes([kind])).hexdigest().encode() * 9 for kind in range(3)]
+    found = learnt([*kinds[:1] * 50, kinds[1], *kinds[:1] * 50, kinds[2]])
+    assert {
+        found[at : at + len(kinds[0])] for at in range(len(found) - 3 * len(kinds[0]), len(found), len(kinds[0]))
+    } == {*kinds}
+    assert learnt([bytes(range(256)) * 200])[-1:] == b"\xff"
+    assert len(learnt([bytes(range(256)) * 200])) == DICTIONARY_SIZE
+    assert learnt([]) == b""
+
+
+def test_what_an_earlier_release_packed_by_all_of_a_long_dictionary_comes_back():
+    dictionary = b"".join(sha256(bytes([number])).digest() * 9 for number in range(200))[-DICTIONARY_SIZE:]
+    data = dictionary[:300] + b"between" + dictionary[-300:] + bytes(20_000) + dictionary[-300:]
+    packer = Packer(dictionary)
+    assert packer.unpack(packer.pack(data)) == data
+    before = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=dictionary)
+    assert packer.unpack(b"\0\1" + before.compress(data) + before.flush()) == data
 
 
 def entry(number):
