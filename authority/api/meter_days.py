@@ -56,7 +56,7 @@ class MeterRow:
     """One meter's days."""
 
     meter: str = described("GATEWAY/METER.")
-    member: str = described("Whose it is.")
+    member: str | None = described("Whose it is; null for who is not an operator.")
     state: str = described("approved, active or suspended.")
     days: tuple[MeterDay, ...] = described("As `days` of the answer.")
 
@@ -162,8 +162,8 @@ class MeterDays:
         """Today at the site."""
         return local(self._app.clock(), self.zone).date()
 
-    def map(self, last: date | None, after: str = "") -> MeterMap:
-        """The days up to `last` of the meters after a name."""
+    def map(self, last: date | None, after: str = "", *, names: bool) -> MeterMap:
+        """The days up to `last` of the meters after a name; names: with whose they are."""
         to = min(max(last or self.today(), EARLIEST + timedelta(days=MOST_DAYS)), self.today())
         with self._app.store.read() as session:
             shown, count, more = self._meters(session, after)
@@ -176,7 +176,7 @@ class MeterDays:
             rows = tuple(
                 MeterRow(
                     meter=f"{meter.gateway_name}/{meter.name}",
-                    member=meter.user.name,
+                    member=meter.user.name if names else None,
                     state=meter.state,
                     days=tuple(_day(each) for each in counts[meter.id]),
                 )
@@ -255,7 +255,7 @@ def blueprint(app: App, its: MeterDays) -> APIBlueprint:
     )
     def by_days(query: dict[str, Any]) -> dict[str, Any]:
         note()
-        return asdict(its.map(query["last"], query["after"]))
+        return asdict(its.map(query["last"], query["after"], names=gate.principal().sees_names))
 
     @meters.get("/<gateway>/<meter_name>/days/<day>")
     @meters.output(schema_of(DayOfMeter), description="The day.", example=EXAMPLE_DAY)

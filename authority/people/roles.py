@@ -32,6 +32,10 @@ SEES_WHAT_WAITS = frozenset({OPERATOR, AUTHORITY, AUDITOR})
 OPERATES = frozenset({OPERATOR})
 """Roles that act on gateways, readings and invitations from the pages."""
 
+SEES_NAMES = frozenset({OPERATOR})
+"""Of the roles that see the operations' pages those that are told whose an account is. To the others it is a wallet or
+a pseudonym, as in the log: showing them who that is takes two people (authority.people.dangerous.UNMASK)."""
+
 AUDITS = frozenset({AUDITOR, AUTHORITY})
 """Roles that see the whole log, and have everything computed again."""
 
@@ -96,6 +100,11 @@ class Principal:
     def actor(self) -> str:
         """What the log says of who did something."""
         return self.pseudonym
+
+    @property
+    def sees_names(self) -> bool:
+        """Whether it is told on the operations' pages whose an account or a meter is."""
+        return bool(SEES_NAMES & self.roles)
 
     @property
     def is_own(self) -> bool:

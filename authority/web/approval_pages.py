@@ -127,19 +127,21 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
             found = proposals.of(session, id, who.roles)
         reads.note(app.store, who, "proposals", reads.EVERYBODY, now)
         about = None
-        if found.kind in ABOUT_A_PERSON and proposals.state_of(found, now) == proposals.WAITING:
+        may = _may(app, found, who, now)
+        if found.kind in ABOUT_A_PERSON and may["approve"]:
             reads.note(app.store, who, ABOUT_A_PERSON[found.kind], str(found.data["person"]), now)
             with app.store.read() as session:
                 about = dangerous.behind(session, str(found.data["person"]))
         with app.store.read() as session:
-            members = names(session) if found.kind == CREDITS else {}
+            told = TREASURER in who.roles or may["approve"]
+            members = names(session) if found.kind == CREDITS and told else {}
         return render(
             "approval.html",
             status,
             found=found,
             kind=KINDS[found.kind],
             lines=_lines(found, members, app.home.settings.epoch.seconds, at),
-            may=_may(app, found, who, now),
+            may=may,
             about=about,
             shown=shown,
             by_keys=KINDS[found.kind].by is By.KEYS,

@@ -75,6 +75,7 @@ OPEN_TO = {
     "payout": {MEMBER},
     "estimates": {TREASURER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
+    "operator.members": {OPERATOR},
     "treasurer": {TREASURER},
     "acts": {OPERATOR},
     "accounts": {OPERATOR, AUTHORITY, AUDITOR},

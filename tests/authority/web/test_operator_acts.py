@@ -410,11 +410,11 @@ def test_a_member_who_lost_the_passkey_gets_a_new_link_by_mail_alone(app):
 
 def test_every_look_is_logged_by_pseudonym(held_site):
     site = held_site
-    for url in ("/op", "/op/held", f"/op/held/{site.held}", "/op/enrolments", "/op/meters", "/op/members"):
+    for url in ("/op", "/op/held", f"/op/held/{site.held}", "/op/enrolments", "/op/meters", "/op/accounts"):
         assert site.client(AUDITOR).get(url).status_code == 200, url
     read = [(act.actor, act.data["what"]) for act in acts(site.app, "data_read")]
     who = site.people[AUDITOR].pseudonym
-    assert read == [(who, what) for what in ("waiting", "held readings", "enrolments", "meters", "people")]
+    assert read == [(who, what) for what in ("waiting", "held readings", "enrolments", "meters", "accounts")]
 
 
 def test_what_waits_leads_where_its_reader_may_look(held_site, clock):
