@@ -185,6 +185,7 @@ class BillCorrection:
     entered_by: By whom: a pseudonym.
     log_leaf: Its entry in the log.
     on_bill: The bill that has it; null: the member's next one will.
+    withdrawn_at: When it was taken back, so that no bill has it; null where it was not.
     """
 
     number: int
@@ -195,6 +196,7 @@ class BillCorrection:
     entered_by: str
     log_leaf: int
     on_bill: int | None
+    withdrawn_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from authority.people import dangerous, proposals, reads
 from authority.people.appointing import WHY_GIVEN
 from authority.people.dangerous import (
     APPOINT,
+    CORRECTION,
     CREDITS,
     ERASE,
     HANDOVER,
@@ -55,7 +56,7 @@ MOST_SHOWN = 50
 ABOUT_A_PERSON = {ERASE: "who is to be erased", APPOINT: "people"}
 """What the log says is read where the approver is shown who it is about."""
 ON_THIS_PAGE = (PARAMETERS, OPERATOR, HANDOVER, UPGRADE, ERASE, UNMASK)
-"""Credits are proposed where they are booked: at /treasury/credits."""
+"""Credits and corrections are proposed where they are entered: at /treasury/credits, and on the bill's page."""
 CREDITS_PER_KWH = 6
 PRICES = ("feed_in_price", "retail_price", "wheeling")
 LONGEST_DAYS = 365
@@ -134,7 +135,7 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
                 about = dangerous.behind(session, str(found.data["person"]))
         with app.store.read() as session:
             told = TREASURER in who.roles or may["approve"]
-            members = names(session) if found.kind == CREDITS and told else {}
+            members = names(session) if found.kind in (CREDITS, CORRECTION) and told else {}
         return render(
             "approval.html",
             status,
@@ -277,6 +278,16 @@ def _lines(
             (wording.word("member"), members.get(data["wallet"], data["wallet"])),
             (way, gettext("%(credits)s credits", credits=figures.credits(abs(amount)))),
             (gettext("the bank's reference"), data["reference"]),
+        ]
+    if found.kind == CORRECTION:
+        amount = data["amount"]
+        return [
+            (wording.word("member"), members.get(data["wallet"], data["wallet"])),
+            (gettext("the line"), gettext("bill %(bill)s, line %(line)s", bill=data["bill"], line=data["line"])),
+            (
+                gettext("pays more with the next bill") if amount > 0 else gettext("pays less with the next bill"),
+                gettext("%(credits)s credits", credits=figures.credits(abs(amount))),
+            ),
         ]
     return [
         (translated(_NAMES.get(name, name)), wording.word(value) if name == "role" else str(value))
