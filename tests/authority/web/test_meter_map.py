@@ -12,9 +12,10 @@ from sqlalchemy import select
 
 from authority.collector import held
 from authority.collector.ingest import Collector
+from authority.operations import chain_state, gaps
 from authority.people import records, tokens
 from authority.people.roles import MEMBER, OPERATOR
-from authority.store.metering import Frame
+from authority.store.metering import Frame, MeterKey
 from authority.store.persons import Person
 from edge_agent.wire.reading import FLAG_CLOCK_ADJUSTED
 
@@ -135,3 +136,41 @@ def test_programs_read_the_same(site: Any) -> None:
     assert day["gaps"][3]["readings"] == [site.voided]
     assert client.get("/api/v1/meters/gw-1/none/days/2026-01-01", headers=bearer).status_code == 404
     assert client.get("/api/v1/meters/days?to=x", headers=bearer).status_code == 400
+
+
+def missing(site: Any, name: str) -> tuple[int, int]:
+    """How many readings a meter lacks: by its days, and by the list of its gaps."""
+    app, late, since = site.app, 2 * QUARTER + 60, site.midnight - DAY
+    now = app.clock()
+    with app.store.read() as session:
+        meter = chain_state.meter_of(session, name)
+        edges = [(at, at + DAY) for at in range(since, now, DAY)]
+        days = gaps.by_days(session, [meter], edges, QUARTER, now - late)[meter.id]
+        listed = gaps.of_meter(session, meter, since, now, QUARTER, late)
+        counted = [gaps.of_day(session, meter, *edge, QUARTER, now - late).count for edge in edges]
+    assert counted == days, "a day's own page counts as the map does"
+    return sum(each.due - each.came for each in days), sum(each.missing for each in listed)
+
+
+def test_the_map_and_a_meters_own_page_lack_the_same_readings(site: Any) -> None:
+    lift, pv = missing(site, "gw-1/lift"), missing(site, "gw-1/pv")
+    assert lift[0] == lift[1] > 90, "the third day and the morning's gap"
+    assert pv[0] == pv[1] == lift[0] + 7
+
+
+def test_nothing_is_missing_of_the_time_before_a_meter_could_be_read(site: Any, add_meter: Any, clock: Any) -> None:
+    """Its gateway begins after the approval: the map blamed that on a gateway that was away."""
+    late, never = add_meter("late", gateway="gw-2"), add_meter("never", gateway="gw-2")
+    with site.app.store.write() as session:
+        for key in session.scalars(
+            select(MeterKey).where(MeterKey.public_key.in_([bytes(each.key.pubkey()) for each in (late, never)]))
+        ):
+            key.approved_at = site.midnight + 10
+    for place in range(6, 96):
+        late.interval_end = site.midnight + place * QUARTER
+        Collector(site.app).ingest(late.next(), gateway="gw-2", meter=None, over="https")
+    clock.now = site.midnight + 96 * QUARTER
+    assert missing(site, "gw-2/late") == (0, 0)
+    assert "<p>None.</p>" in site.client(OPERATOR).get("/op/meters/gw-2/late").text
+    first, second = missing(site, "gw-2/never")
+    assert first == second > 80, "of which nothing ever came is missing since it could be read"
