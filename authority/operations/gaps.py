@@ -131,8 +131,8 @@ def _boundaries(start: int, end: int, epoch_seconds: int, until: int) -> range:
 def due_since(session: Session, meters: Sequence[Meter], epoch_seconds: int) -> dict[int, int]:
     """The first boundary at which each meter's reading was due, by Meter.id; none of a meter that has no key.
 
-    That is its first reading's, for its gateway begins after the approval, and until then nothing could be read. Of a
-    meter of which nothing came yet it is the end of the first whole interval after the approval.
+    That is the boundary of its first reading that passed, or of the first that came after the approval: until then its
+    gateway had not begun. Of a meter of which nothing came yet it is the end of the first whole interval after that.
     """
     its = MeterKey.meter_pk.in_([meter.id for meter in meters])
     approved = select(MeterKey.meter_pk, func.min(MeterKey.approved_at)).where(its).group_by(MeterKey.meter_pk)
@@ -140,9 +140,11 @@ def due_since(session: Session, meters: Sequence[Meter], epoch_seconds: int) -> 
     for pk, at in session.execute(approved):
         earliest = (at // epoch_seconds + 1) * epoch_seconds
         ends = select(Frame.interval_end).where(Frame.meter_pk == pk).order_by(Frame.log_index).limit(1)
-        first = [session.scalar(each) for each in (ends, ends.where(Frame.disposition.in_(PASSED)))]  # by the index
-        begun = [end for end in first if end is not None]
-        found[pk] = max(earliest, min(begun, default=earliest + epoch_seconds))
+        came, passed = (session.scalar(each) for each in (ends, ends.where(Frame.disposition.in_(PASSED))))  # by index
+        begun = [passed] if passed is not None else []
+        if came is not None and came >= earliest:  # an earlier one that did not pass may be of a clock that was wrong
+            begun.append(came)
+        found[pk] = min(begun, default=earliest + epoch_seconds)
     return found
 
 
