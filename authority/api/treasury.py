@@ -42,7 +42,7 @@ from authority.store import comparisons
 from authority.store.billing import BillPayment, IssuedBill
 from authority.store.comparisons import BooksComparison
 from authority.store.metering import Meter
-from authority.store.people import User
+from authority.store.people import User, user_named
 from edge_agent.wire.canonical import canonical_json
 
 BILLS, CREDITS = "bills", "credits"
@@ -477,6 +477,23 @@ class Treasury:
     def check_credits(self, name: str, amount: int, reference: str, confirmed: int | None) -> None:
         """BillingErrors of `credits.check`: what is wrong with a top-up or payout, before it is asked for."""
         credits.check(self._app, name, abs(amount), reference, confirmed)
+
+    def free_credits(self, name: str, amount: int) -> int | None:
+        """The micro-credits that a member has free, before it gives back that many; None where the chain is away.
+
+        CreditShortError where it has less.
+        """
+        with self._app.store.read() as session:
+            user = user_named(session, name)
+        if user is None:
+            return None
+        try:
+            with asking(self._client) as client:
+                has = credits.free(client, user)
+        except ChainAwayError:
+            return None  # settlement looks again when it books
+        credits.require_free(user, has, amount)
+        return has
 
     def ask_credits(self, who: Principal, name: str, amount: int, reference: str, confirmed: int | None) -> bool:
         """Ask for a top-up or (negative) payout; BillingErrors of `credit_requests.ask`."""

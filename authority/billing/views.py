@@ -32,8 +32,8 @@ ESTIMATED = ("estimate", "estimate_withdrawn")
 WORDS = {
     "withdrawn": marked("drawn from the campus"),
     "late_withdrawal": marked("drawn in period %(of_period)s, measured late"),
-    "retired": marked("covered by energy of your own account"),
-    "remainder": marked("remainder at retail"),
+    "retired": marked("covered by own and bought energy"),
+    "remainder": marked("not covered: at the grid's price"),
     "estimate": marked("estimated consumption"),
     "estimate_withdrawn": marked("estimate taken back"),
     "correction": marked("correction of bill %(bill)s, line %(of_line)s"),
@@ -51,7 +51,7 @@ WORDS = {
 def words_of(line: Mapping[str, Any]) -> str:
     """What a line is for."""
     if line["kind"] == "remainder" and line["of_period"] is not None:
-        return gettext("remainder at retail of period %(of_period)s", of_period=line["of_period"])
+        return gettext("not covered in period %(of_period)s: at the grid's price", of_period=line["of_period"])
     return gettext(WORDS[line["kind"]], **line)
 
 

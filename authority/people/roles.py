@@ -7,6 +7,7 @@ bills and money, an auditor reads everything and changes nothing, the authority 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 MEMBER, DELEGATE, OPERATOR, TREASURER, AUDITOR, AUTHORITY = ROLES = (
@@ -65,6 +66,22 @@ ANSWERS_DISPUTES = frozenset({OPERATOR, TREASURER})
     "audit:run",
 )
 """What a program's token may do; one without a scope for it is refused."""
+OF_SCOPES: Mapping[str, frozenset[str]] = {
+    READ_ENERGY: OF_A_MEMBER,
+    READ_MONEY: SEES_BILLS,
+    WRITE_TRADING: OF_A_MEMBER,
+    WRITE_MONEY: frozenset({MEMBER}),
+    READ_OPERATIONS: OF_THE_DEPARTMENT,
+    READ_BILLING: frozenset({TREASURER}),
+    READ_AUDIT: AUDITS,
+    RUN_AUDITS: AUDITS,
+}
+"""Whose tokens can use a scope at all: the roles of the routes that it opens."""
+
+
+def usable(roles: Collection[str]) -> tuple[str, ...]:
+    """The scopes that a token of somebody with these roles can use, in order."""
+    return tuple(scope for scope in SCOPES if OF_SCOPES[scope] & frozenset(roles))
 
 
 @dataclass(frozen=True, slots=True)

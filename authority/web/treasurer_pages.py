@@ -270,7 +270,11 @@ def blueprint(treasury: Treasury) -> Blueprint:
     # Credits
 
     def credits_page(
-        form: Mapping[str, str] | None = None, moving: Moving | None = None, message: str = "", status: int = 200
+        form: Mapping[str, str] | None = None,
+        moving: Moving | None = None,
+        message: str = "",
+        status: int = 200,
+        has: int | None = None,
     ) -> Response:
         treasury.note(gate.principal(), what=CREDITS)
         text = render_template(
@@ -283,6 +287,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             message=message,
             limit=treasury.credit_limit,
             needs_two=treasury.needs_two,
+            has=has,
         )
         return page(text, status)
 
@@ -299,8 +304,9 @@ def blueprint(treasury: Treasury) -> Blueprint:
                 raise BookingInvalidError("this is above the limit: type the amount again")
             confirmed = abs(moving.amount) if form.get("act") != "save" else moving.confirmed
             treasury.check_credits(moving.member, moving.amount, moving.reference, confirmed)
+            has = treasury.free_credits(moving.member, -moving.amount) if moving.amount < 0 else None
             if form.get("act") != "save":
-                return credits_page(form, moving)
+                return credits_page(form, moving, has=has)
             if treasury.needs_two(moving.amount):
                 proposal = treasury.propose_credits(gate.principal(), moving.member, moving.amount, moving.reference)
                 return redirect(url_for("approvals.proposal", proposal=proposal))
