@@ -30,7 +30,6 @@ from authority.people import reads
 from authority.people.roles import READ_OPERATIONS, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
 from authority.store.metering import METER_RETIRED, Meter
-from authority.store.people import User
 
 RULES: Mapping[str, Rule] = {
     "meters.by_days": Rule(SEES_WHAT_WAITS, READ_OPERATIONS),
@@ -202,13 +201,8 @@ class MeterDays:
 
     def whose(self, gateway: str, meter_name: str) -> str:
         """The wallet of the member whose meter it is, by which a reading of it is logged; EVERYBODY for nobody's."""
-        query = (
-            select(User.wallet)
-            .join(Meter, Meter.user_id == User.id)
-            .where(Meter.gateway_name == gateway, Meter.name == meter_name)
-        )
         with self._app.store.read() as session:
-            return session.scalar(query) or reads.EVERYBODY
+            return reads.whose_meter(session, gateway, meter_name)
 
     def of_day(self, gateway: str, meter_name: str, day: date) -> DayOfMeter:
         """One meter's day with its gaps; NotFoundError."""

@@ -112,6 +112,7 @@ class Shown:
             HELD,
             message,
             status,
+            whose=self.held.whose_meter(meter),
             readings=found,
             more=more,
             count=count,
@@ -125,7 +126,8 @@ class Shown:
     def reading(self, log_index: int, message: str = "", status: int = 200, reason: str = "") -> Response:
         """One reading with its evidence."""
         found = self.held.evidence(log_index)
-        return self._page("op_reading.html", HELD, message, status, reading=found, reason=reason)
+        whose = self.held.whose(log_index)
+        return self._page("op_reading.html", HELD, message, status, whose=whose, reading=found, reason=reason)
 
     def enrolments(self, message: str = "", status: int = 200, **words: Any) -> Response:
         """Gateways that wait for a decision, approvals on their way, and the form for a claim."""
@@ -238,9 +240,10 @@ class Shown:
             )
             return self._page(
                 "op_meter.html",
-                "meters",
+                METERS,
                 "",
                 200,
+                whose=self.days.whose(gateway, meter_name),
                 meter=meter,
                 gateway=session.get_one(Gateway, gateway),
                 told=facts.told_problems(session.get_one(Gateway, gateway).status),

@@ -15,7 +15,9 @@ from authority.collector.ingest import Collector
 from authority.operations import chain_state, gaps
 from authority.people import records, tokens
 from authority.people.roles import MEMBER, OPERATOR
+from authority.store.log import Act
 from authority.store.metering import Frame, MeterKey
+from authority.store.people import User
 from authority.store.persons import Person
 from edge_agent.wire.reading import FLAG_CLOCK_ADJUSTED
 
@@ -136,6 +138,31 @@ def test_programs_read_the_same(site: Any) -> None:
     assert day["gaps"][3]["readings"] == [site.voided]
     assert client.get("/api/v1/meters/gw-1/none/days/2026-01-01", headers=bearer).status_code == 404
     assert client.get("/api/v1/meters/days?to=x", headers=bearer).status_code == 400
+
+
+def test_a_page_of_one_meter_is_noted_as_a_reading_of_its_members_data(site: Any) -> None:
+    with site.app.store.read() as session:
+        wallet = session.scalars(select(User.wallet).where(User.id == 1)).one()
+        index = held.held(session)[0].log_index
+    urls = {
+        "/op/meters/gw-1/pv": "meters",
+        "/op/meters/gw-1/lift/exchange": "meters",
+        "/api/v1/meters/gw-1/lift/exchange": "meters",
+        f"/op/meters/gw-1/pv/days/{day_of(site)}": "meters",
+        f"/op/held/{index}": "held readings",
+        f"/api/v1/readings/held/{index}": "held readings",
+        "/op/held?meter=gw-1/pv": "held readings",
+        "/api/v1/readings/held?meter=gw-1/pv": "held readings",
+        "/op/held": "held readings",
+    }
+    for place, (url, what) in enumerate(urls.items()):
+        site.app.clock.now += 1_000
+        assert site.client(OPERATOR).get(url).status_code == 200, url
+        with site.app.store.read() as session:
+            acts = session.scalars(select(Act).where(Act.kind == "data_read").order_by(Act.log_index)).all()
+        assert len(acts) == place + 1, url
+        whose = "everybody" if url == "/op/held" else wallet
+        assert (acts[-1].data["what"], acts[-1].data["subject"]) == (what, whose), url
 
 
 def missing(site: Any, name: str) -> tuple[int, int]:
