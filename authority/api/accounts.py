@@ -42,6 +42,7 @@ RULES: Mapping[str, Rule] = {
 }
 ACCOUNTS = "accounts"
 """What the log says that was read."""
+OPERATORS = "null for who is not an operator: who is behind a wallet is shown by two people"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,8 @@ class AccountRow:
     """A member of the market."""
 
     wallet: str = described("The wallet that names it for ever, on the chain and in the log.")
-    member: str = described("Its name.")
-    building: str = described("Its building.")
+    member: str | None = described(f"Its name; {OPERATORS}.")
+    building: str | None = described(f"Its building; {OPERATORS}.")
     public: bool = described("Whether its figures may be shown to everybody.")
     dwelling: bool = described("Whether somebody lives there: then they are shown late.")
     meters: int = described("How many meters it has.")
@@ -78,7 +79,7 @@ class AccountPerson:
     """Somebody who sees the account."""
 
     pseudonym: str = described("What the log calls it.")
-    name: str = described("Its name.")
+    name: str | None = described(f"Its name; {OPERATORS}.")
     role: Literal["member", "delegate"] = described("member: it is its own; delegate: it acts for the member.")
     until: int | None = described("When a delegate's part ends; null where it has no end.")
 
@@ -92,7 +93,7 @@ class StatusAsked:
         "waiting: settlement carries it out; withdrawn: something else was asked for before it was done."
     )
     reason: str = described("Why.")
-    told: str = described("What stands in the way; else empty.")
+    told: str = described("What stands in the way; else, and for who is not an operator, empty.")
     asked_by: str = described("Who asked, by its pseudonym.")
     asked_at: int = described("When it was asked for.")
     ended_at: int | None = described("When it was done or ended; null while it waits.")
@@ -103,7 +104,7 @@ class Account:
     """A member of the market with what the department knows of it."""
 
     account: AccountRow = described("The row of the list.")
-    meters: tuple[str, ...] = described("Its meters, as GATEWAY/METER.")
+    meters: tuple[str, ...] | None = described(f"Its meters, as GATEWAY/METER; {OPERATORS}.")
     people: tuple[AccountPerson, ...] = described("Who sees the account.")
     asked: tuple[StatusAsked, ...] = described("Suspensions and restorations that were asked for, the newest first.")
 
@@ -112,7 +113,9 @@ class MembersQuery(OnwardQuery):
     """Which members."""
 
     q = fields.String(
-        load_default="", validate=Length(max=64), metadata={"description": "Those whose name or building has this."}
+        load_default="",
+        validate=Length(max=64),
+        metadata={"description": "Those whose name or building has this; for who is not an operator, whose wallet."},
     )
 
 
@@ -151,24 +154,26 @@ class Accounts:
         """Log that accounts are looked at, or the one of a wallet, before they are given out."""
         reads.note(self.app.store, who, ACCOUNTS, wallet, self.app.clock())
 
-    def listed(self, named: str = "", after: int | None = None) -> AccountRows:
-        """A page of those that have not left, the oldest first: all, or those whose name or building has a text."""
+    def listed(self, who: Principal, named: str = "", after: int | None = None) -> AccountRows:
+        """A page of those that have not left, the oldest first: all, or those whose name or building has a text.
+
+        Who sees no names looks for wallets alone: to be told which account has a name would be to be told the name.
+        """
         query = select(User).where(User.left_at.is_(None), User.id > (after or 0)).order_by(User.id)
         if named.strip():
-            wanted = named.strip()
-            query = query.where(
-                or_(User.name.icontains(wanted, autoescape=True), User.building.icontains(wanted, autoescape=True))
-            )
+            columns = (User.name, User.building) if who.sees_names else (User.wallet,)
+            query = query.where(or_(*(each.icontains(named.strip(), autoescape=True) for each in columns)))
         with self.app.store.read() as session:
             shown, more = cut(session.scalars(query.limit(AT_ONCE + 1)).all(), lambda user: user.id, AT_ONCE)
-            rows = self._rows(session, shown)
+            rows = self._rows(session, shown, names=who.sees_names)
         return AccountRows(members=rows, next=more)
 
-    def one(self, wallet: str) -> Account:
+    def one(self, who: Principal, wallet: str) -> Account:
         """One with its meters, people and what was asked for; NotFoundError."""
+        names = who.sees_names
         with self.app.store.read() as session:
             user = suspensions.account(session, wallet)
-            (row,) = self._rows(session, [user])
+            (row,) = self._rows(session, [user], names=names)
             meters = session.scalars(
                 select(Meter).where(Meter.user_id == user.id).order_by(Meter.gateway_name, Meter.name)
             )
@@ -179,15 +184,20 @@ class Accounts:
             ).all()
             return Account(
                 account=row,
-                meters=tuple(map(full_name, meters)),
+                meters=tuple(map(full_name, meters)) if names else None,
                 people=tuple(
-                    AccountPerson(pseudonym=person.pseudonym, name=person.name, role=held.role, until=held.until)  # type: ignore[arg-type]  # of a member
-                    for held, person in sorted(people, key=lambda each: (ROLES.index(each[0].role), each[1].name))
+                    AccountPerson(
+                        pseudonym=person.pseudonym,
+                        name=person.name if names else None,
+                        role=held.role,  # type: ignore[arg-type]  # of a member
+                        until=held.until,
+                    )
+                    for held, person in sorted(people, key=lambda each: (ROLES.index(each[0].role), each[1].pseudonym))
                 ),
-                asked=tuple(map(_asked, suspensions.of_member(session, user.id))),
+                asked=tuple(_asked(each, names) for each in suspensions.of_member(session, user.id)),
             )
 
-    def _rows(self, session: Session, users: Sequence[User]) -> tuple[AccountRow, ...]:
+    def _rows(self, session: Session, users: Sequence[User], *, names: bool) -> tuple[AccountRow, ...]:
         ids = [user.id for user in users]
         meters = dict(
             session.execute(
@@ -205,8 +215,8 @@ class Accounts:
         return tuple(
             AccountRow(
                 wallet=user.wallet,
-                member=user.name,
-                building=user.building,
+                member=user.name if names else None,
+                building=user.building if names else None,
                 public=user.public,
                 dwelling=user.dwelling,
                 meters=meters.get(user.id, 0),
@@ -235,12 +245,12 @@ class Accounts:
         return {user.id: STATUS_WORDS[each.status] for user, each in pairs if each is not None}
 
 
-def _asked(row: StatusRequest) -> StatusAsked:
+def _asked(row: StatusRequest, names: bool) -> StatusAsked:
     return StatusAsked(
         status=row.status,  # type: ignore[arg-type]  # one of suspensions.ASKED
         state=row.state,  # type: ignore[arg-type]  # one of suspensions.WORDS
         reason=row.reason,
-        told=row.told,
+        told=row.told if names else "",  # what stood in the way may name who it is
         asked_by=row.asked_by,
         asked_at=row.asked_at,
         ended_at=row.ended_at,
@@ -266,8 +276,9 @@ def blueprint(its: Accounts) -> APIBlueprint:
         responses={400: "The query is wrong.", **NOT_YOURS},
     )
     def listed(query: dict[str, Any]) -> dict[str, Any]:
-        its.note(gate.principal())
-        return asdict(its.listed(query["q"], query["cursor"]))
+        who = gate.principal()
+        its.note(who)
+        return asdict(its.listed(who, query["q"], query["cursor"]))
 
     @members.get("/<wallet>")
     @members.output(schema_of(Account), description="The member.", example=EXAMPLE)
@@ -277,8 +288,9 @@ def blueprint(its: Accounts) -> APIBlueprint:
         responses=NOT_YOURS,
     )
     def shown(wallet: str) -> dict[str, Any]:
-        found = its.one(wallet)
-        its.note(gate.principal(), wallet)
+        who = gate.principal()
+        found = its.one(who, wallet)
+        its.note(who, wallet)
         return asdict(found)
 
     return members

@@ -152,6 +152,7 @@ class BillCorrection:
     entered_by: str = described("By whom: a pseudonym.")
     log_leaf: int = described("Its entry in the log.")
     on_bill: int | None = described("The bill that has it; null: the member's next one will.")
+    withdrawn_at: int | None = described("When it was taken back, so that no bill has it; null where it was not.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +300,7 @@ EXAMPLE_ISSUED = {
         {
             "number": 1, "line": 3, "micro_credits": -360_000, "reason": "the meter was read wrongly",
             "entered_at": 1_782_990_000, "entered_by": "person-4d1f00c2a7e9b318", "log_leaf": 90_300, "on_bill": None,
+            "withdrawn_at": None,
         }
     ],
     "payments": [],
@@ -431,6 +433,7 @@ def _issued(found: BillView) -> TreasurerBill:
                 entered_by=each.entered_by,
                 log_leaf=each.log_index,
                 on_bill=each.on_bill,
+                withdrawn_at=each.withdrawn_at,
             )
             for each in found.corrections
         ),

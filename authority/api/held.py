@@ -168,9 +168,20 @@ class HeldReadings:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    def note(self, who: Principal) -> None:
-        """Log that held readings are looked at, before they are given out."""
-        reads.note(self._app.store, who, HELD, reads.EVERYBODY, self._app.clock())
+    def note(self, who: Principal, whose: str = reads.EVERYBODY) -> None:
+        """Log that held readings are looked at, or those of one member, before they are given out."""
+        reads.note(self._app.store, who, HELD, whose, self._app.clock())
+
+    def whose(self, log_index: int) -> str:
+        """The wallet of the member whose reading it is."""
+        with self._app.store.read() as session:
+            return reads.whose_reading(session, log_index)
+
+    def whose_meter(self, meter: str | None) -> str:
+        """The same of GATEWAY/METER; EVERYBODY where none is named."""
+        gateway, _, name = (meter or "").partition("/")
+        with self._app.store.read() as session:
+            return reads.whose_meter(session, gateway, name)
 
     def listed(self, chosen: held.Chosen) -> tuple[Sequence[HeldReading], str | None]:
         """A page of those that wait for a decision, the oldest first, and where the next goes on; NotFoundError."""
@@ -252,7 +263,7 @@ def blueprint(its: HeldReadings) -> APIBlueprint:
         responses={400: "The query is wrong.", **NOT_YOURS},
     )
     def listed(query: dict[str, Any]) -> dict[str, Any]:
-        its.note(gate.principal())
+        its.note(gate.principal(), its.whose_meter(query["meter"]))
         rows, more = its.listed(held.Chosen(meter=query["meter"], code=query["code"], after=query["cursor"]))
         return asdict(HeldRows(readings=tuple(map(_row, rows)), next=more))
 
@@ -264,7 +275,8 @@ def blueprint(its: HeldReadings) -> APIBlueprint:
         responses=NOT_YOURS,
     )
     def shown(log_index: int) -> dict[str, Any]:
-        its.note(gate.principal())
-        return asdict(_evidence(its.evidence(log_index)))
+        found = its.evidence(log_index)
+        its.note(gate.principal(), its.whose(log_index))
+        return asdict(_evidence(found))
 
     return readings

@@ -16,18 +16,17 @@ from collections.abc import Callable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from flask import Flask, Response, g, request
-from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
 from authority.app import App
 from authority.people.errors import KeyInFlightError, KeyReusedError
+from authority.people.kept_answers import KEPT_SECONDS, forget
 from authority.people.roles import Principal
 from authority.problems import problem
 from authority.store.persons import KeptAnswer
 
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 SHORTEST, LONGEST = 8, 64
-KEPT_SECONDS = 2 * 86_400
 DEAD_SECONDS = 30
 """After so long a request that has no answer is taken for one whose process has died: the server ends others before."""
 SAYS = (
@@ -54,7 +53,7 @@ def first(app: App, who: Principal) -> Response | None:
     under, asked, now = _hash(whose.encode(), key.encode()), _request(), app.clock()
     try:
         with app.store.write() as session:
-            session.execute(delete(KeptAnswer).where(KeptAnswer.at < now - KEPT_SECONDS))
+            forget(session, now)
             known = session.get(KeptAnswer, under, with_for_update=True, populate_existing=True)
             if known is None:
                 session.add(KeptAnswer(key_hash=under, person_id=who.person_id, request_hash=asked, at=now))

@@ -464,6 +464,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
         responses={400: "Its name, scopes or end are wrong.", **NOT_YOURS},
     )
     def make_token(given: dict[str, Any]) -> NewToken:
+        tokens.require_usable(gate.principal(), given["scopes"])
         with app.store.write() as session:
             made = tokens.make(session, gate.principal(), given["name"], given["scopes"], given["days"], app.clock())
         return NewToken(token=made[0], secret=made[1])

@@ -30,7 +30,6 @@ from authority.people import reads
 from authority.people.roles import READ_OPERATIONS, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
 from authority.store.metering import METER_RETIRED, Meter
-from authority.store.people import User
 
 RULES: Mapping[str, Rule] = {
     "meters.by_days": Rule(SEES_WHAT_WAITS, READ_OPERATIONS),
@@ -56,7 +55,7 @@ class MeterRow:
     """One meter's days."""
 
     meter: str = described("GATEWAY/METER.")
-    member: str = described("Whose it is.")
+    member: str | None = described("Whose it is; null for who is not an operator.")
     state: str = described("approved, active or suspended.")
     days: tuple[MeterDay, ...] = described("As `days` of the answer.")
 
@@ -162,8 +161,8 @@ class MeterDays:
         """Today at the site."""
         return local(self._app.clock(), self.zone).date()
 
-    def map(self, last: date | None, after: str = "") -> MeterMap:
-        """The days up to `last` of the meters after a name."""
+    def map(self, last: date | None, after: str = "", *, names: bool) -> MeterMap:
+        """The days up to `last` of the meters after a name; names: with whose they are."""
         to = min(max(last or self.today(), EARLIEST + timedelta(days=MOST_DAYS)), self.today())
         with self._app.store.read() as session:
             shown, count, more = self._meters(session, after)
@@ -176,7 +175,7 @@ class MeterDays:
             rows = tuple(
                 MeterRow(
                     meter=f"{meter.gateway_name}/{meter.name}",
-                    member=meter.user.name,
+                    member=meter.user.name if names else None,
                     state=meter.state,
                     days=tuple(_day(each) for each in counts[meter.id]),
                 )
@@ -202,13 +201,8 @@ class MeterDays:
 
     def whose(self, gateway: str, meter_name: str) -> str:
         """The wallet of the member whose meter it is, by which a reading of it is logged; EVERYBODY for nobody's."""
-        query = (
-            select(User.wallet)
-            .join(Meter, Meter.user_id == User.id)
-            .where(Meter.gateway_name == gateway, Meter.name == meter_name)
-        )
         with self._app.store.read() as session:
-            return session.scalar(query) or reads.EVERYBODY
+            return reads.whose_meter(session, gateway, meter_name)
 
     def of_day(self, gateway: str, meter_name: str, day: date) -> DayOfMeter:
         """One meter's day with its gaps; NotFoundError."""
@@ -255,7 +249,7 @@ def blueprint(app: App, its: MeterDays) -> APIBlueprint:
     )
     def by_days(query: dict[str, Any]) -> dict[str, Any]:
         note()
-        return asdict(its.map(query["last"], query["after"]))
+        return asdict(its.map(query["last"], query["after"], names=gate.principal().sees_names))
 
     @meters.get("/<gateway>/<meter_name>/days/<day>")
     @meters.output(schema_of(DayOfMeter), description="The day.", example=EXAMPLE_DAY)

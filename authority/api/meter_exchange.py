@@ -152,9 +152,12 @@ class MeterExchange:
     def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
         self._app, self._client = app, client
 
-    def note(self, who: Principal) -> None:
-        """Log that a meter is read."""
-        reads.note(self._app.store, who, "meters", reads.EVERYBODY, self._app.clock())
+    def note(self, who: Principal, name: str) -> None:
+        """Log that a meter is read, as a reading of its member's data."""
+        gateway, _, meter_name = name.partition("/")
+        with self._app.store.read() as session:
+            whose = reads.whose_meter(session, gateway, meter_name)
+        reads.note(self._app.store, who, "meters", whose, self._app.clock())
 
     def shown(self, name: str) -> ExchangeState:
         """How far it is; NotFoundError."""
@@ -281,8 +284,9 @@ def blueprint(its: MeterExchange) -> APIBlueprint:
         responses=dict(NOT_YOURS),
     )
     def shown(gateway: str, meter_name: str) -> dict[str, Any]:
-        its.note(gate.principal())
-        return asdict(its.shown(f"{gateway}/{meter_name}"))
+        found = its.shown(f"{gateway}/{meter_name}")
+        its.note(gate.principal(), found.meter)
+        return asdict(found)
 
     @meters.put(path)
     @meters.input(

@@ -29,7 +29,7 @@ from authority.chain.client import ChainClient
 from authority.operations import tickets
 from authority.operations.desk import Desk
 from authority.operations.errors import TicketInvalidError
-from authority.operations.tickets import LONGEST_TEXT, REASONS, About, Shown
+from authority.operations.tickets import LONGEST_TEXT, REASONS, About, Asked, Shown
 from authority.people import reads
 from authority.people.proof_links import OpenLink
 from authority.people.roles import ANSWERS_DISPUTES, OF_A_MEMBER, READ_MONEY, READ_OPERATIONS, MemberAccount, Principal
@@ -107,6 +107,7 @@ class Opened:
     """A dispute that was opened, or is open already."""
 
     number: int = described("Its number.")
+    opened: bool = described("Whether it is new; false: it was open already, and what was written was added to it.")
 
 
 class DayQuery(Schema):
@@ -190,8 +191,14 @@ class Tickets:
             return About(midnight(day, zone), midnight(day + timedelta(days=1), zone))
         raise TicketInvalidError("a dispute is of a line of a bill, or of a day that has begun: choose one of them")
 
-    def ask(self, who: Principal, member: MemberAccount, about: About, reason: str, text: str) -> int:
-        """Open one; its number. TicketInvalidError."""
+    def open_of(self, member: MemberAccount, about: About) -> int | None:
+        """The number of the member's open dispute of the same thing; None where there is none."""
+        with self._app.store.read() as session:
+            found = tickets.open_of(session, member.id, about)
+        return None if found is None else found.id
+
+    def ask(self, who: Principal, member: MemberAccount, about: About, reason: str, text: str) -> Asked:
+        """Open one, or add to the open one of the same thing. TicketInvalidError."""
         return tickets.ask(self._app, member.id, about, reason, text, actor=who.actor, person_id=who.person_id)
 
     def add(self, who: Principal, member: MemberAccount, number: int, text: str) -> None:
@@ -330,7 +337,11 @@ def member_blueprint(app: App, its: Tickets) -> APIBlueprint:
     @mine.input(
         DisputeInput, arg_name="given", example={"bill": 17, "line": 3, "reason": "energy", "text": "I was away."}
     )
-    @mine.output(schema_of(Opened), 201, description="Its number; of an open one of the same, that one's.")
+    @mine.output(
+        schema_of(Opened),
+        201,
+        description="Its number; of an open one of the same thing, that one's, with what was written added to it.",
+    )
     @mine.doc(
         operation_id="open_my_ticket",
         summary="Dispute a line of a bill, or a day",
@@ -340,7 +351,8 @@ def member_blueprint(app: App, its: Tickets) -> APIBlueprint:
     def ask(given: dict[str, Any]) -> Opened:
         member, who = gate.own_member(app, DISPUTES), gate.principal()
         about = its.about(member, given["bill"], given["line"], given["day"])
-        return Opened(number=its.ask(who, member, about, given["reason"], given["text"]))
+        asked = its.ask(who, member, about, given["reason"], given["text"])
+        return Opened(number=asked.number, opened=asked.opened)
 
     @mine.post("/<int:number>/words")
     @mine.input(WordsInput, arg_name="given", example={"text": "It was the first week of June."})

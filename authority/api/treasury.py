@@ -34,6 +34,7 @@ from authority.chain.client import ChainClient
 from authority.errors import AuthorityError, MeterUnknownError
 from authority.home.settings import NO
 from authority.language.reading import marked
+from authority.log.nameless import require_nameless
 from authority.operations import tickets
 from authority.people import dangerous, proposals, reads
 from authority.people.roles import Principal
@@ -41,7 +42,7 @@ from authority.store import comparisons
 from authority.store.billing import BillPayment, IssuedBill
 from authority.store.comparisons import BooksComparison
 from authority.store.metering import Meter
-from authority.store.people import User
+from authority.store.people import User, user_named
 from edge_agent.wire.canonical import canonical_json
 
 BILLS, CREDITS = "bills", "credits"
@@ -285,7 +286,9 @@ class Treasury:
             name = views.names(session).get(found.wallet, found.wallet)
             (standing,) = self._standings(session, IssuedBill.number == number)
             paid = tuple(payments.of_bill(session, number))
-            return BillView(found, document, name, tuple(views.corrections_of(session, found)), standing, paid)
+            return BillView(
+                found, document, name, tuple(views.corrections_of(session, found, withdrawn=True)), standing, paid
+            )
 
     def pdf(self, view: BillView) -> bytes:
         """A bill on paper."""
@@ -300,9 +303,33 @@ class Treasury:
             raise BillUnknownError("there is nothing on this member's bill of the period")
         return review, json.loads(document)
 
+    def correction_takes_two(self, number: int, line: int, amount: int, reason: str) -> bool:
+        """Whether another person has to approve a correction, in micro-credits.
+
+        It looks at all that is entered: NamesSomebodyError, BillingErrors of `issuing.correction_of`.
+        """
+        with self._app.store.read() as session:
+            data = issuing.correction_of(session, number, line, amount, reason)
+            above = issuing.takes_two(session, data, self.credit_limit)
+        return above and self._app.home.settings.people.two_persons != NO
+
     def correct(self, who: Principal, number: int, line: int, amount: int, reason: str) -> Entered:
         """Enter a correction, in micro-credits; BillingErrors of `issuing.correct`."""
         return issuing.correct(self._app, number, line, amount, reason, actor=who.actor)
+
+    def propose_correction(self, who: Principal, number: int, line: int, amount: int, reason: str) -> str:
+        """Propose a correction above the limit; the proposal's id. BillingErrors of `issuing.correct`, PeopleErrors."""
+        data = dangerous.correction(self._app, number, line, amount, reason)
+        return proposals.propose(self._app, who, dangerous.CORRECTION, data, reason, via=proposals.ON_PAGE).id
+
+    def withdraw_correction(self, who: Principal, number: int, log_index: int, reason: str) -> Entered:
+        """Take a correction of a bill back; NamesSomebodyError, BillingErrors of `issuing.withdraw_correction`."""
+        return issuing.withdraw_correction(self._app, log_index, reason, actor=who.actor, bill=number)
+
+    def check_reason(self, reason: str) -> None:
+        """NamesSomebodyError for a reason that cannot be entered, before it is tried."""
+        with self._app.store.read() as session:
+            require_nameless(session, reason)
 
     # Payments
 
@@ -450,6 +477,23 @@ class Treasury:
     def check_credits(self, name: str, amount: int, reference: str, confirmed: int | None) -> None:
         """BillingErrors of `credits.check`: what is wrong with a top-up or payout, before it is asked for."""
         credits.check(self._app, name, abs(amount), reference, confirmed)
+
+    def free_credits(self, name: str, amount: int) -> int | None:
+        """The micro-credits that a member has free, before it gives back that many; None where the chain is away.
+
+        CreditShortError where it has less.
+        """
+        with self._app.store.read() as session:
+            user = user_named(session, name)
+        if user is None:
+            return None
+        try:
+            with asking(self._client) as client:
+                has = credits.free(client, user)
+        except ChainAwayError:
+            return None  # settlement looks again when it books
+        credits.require_free(user, has, amount)
+        return has
 
     def ask_credits(self, who: Principal, name: str, amount: int, reference: str, confirmed: int | None) -> bool:
         """Ask for a top-up or (negative) payout; BillingErrors of `credit_requests.ask`."""

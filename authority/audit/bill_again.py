@@ -33,7 +33,8 @@ from authority.store.log import Act
 from authority.store.settlement import SettlementEpoch
 
 ACTS = (
-    "billing_period_closed", "bill_issued", "bill_corrected", "consumption_estimated", "estimate_withdrawn",
+    "billing_period_closed", "bill_issued", "bill_corrected", "correction_withdrawn", "consumption_estimated",
+    "estimate_withdrawn",
 )  # fmt: skip
 SETTLED_AFTER = 8
 """Epochs after a period's end in which the chain may still book into it."""
@@ -366,10 +367,15 @@ def _entered(member: _Member, acts: Iterable[tuple[int, str, Mapping[str, Any]]]
     after = max((index for period, index in closed.items() if period < member.period), default=-1)
     before = closed.get(member.period, after)
     estimates = {index: data for index, kind, data in listed if kind == "consumption_estimated"}
+    taken_back = {
+        int(data["correction"])
+        for index, kind, data in listed
+        if kind == "correction_withdrawn" and after < index < before
+    }
     for index, kind, data in listed:
         if not after < index < before or str(data.get("wallet")) != member.wallet:
             continue
-        if kind == "bill_corrected":
+        if kind == "bill_corrected" and index not in taken_back:
             figures.add("correction", 0, int(data["amount"]))
         elif kind == "consumption_estimated":
             _estimate(member, figures, "estimate", data, 1)

@@ -33,6 +33,7 @@ from edge_agent.wire.canonical import canonical_json
 FORMAT = "campus-bill-1"
 CLOSED, ISSUED = "billing_period_closed", "bill_issued"
 CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN = "bill_corrected", "consumption_estimated", "estimate_withdrawn"
+CORRECTION_WITHDRAWN = "correction_withdrawn"
 RETIRED, CREDIT_ISSUED, CREDIT_REDEEMED = "retire_energy", "credit_issued", "credit_redeemed"
 KINDS = (
     "withdrawn",
@@ -182,7 +183,7 @@ class Evidence(Protocol):
         ...
 
 
-ACTS = (CLOSED, ISSUED, CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN)
+ACTS = (CLOSED, ISSUED, CORRECTED, CORRECTION_WITHDRAWN, ESTIMATED, ESTIMATE_WITHDRAWN)
 """The kinds of acts that make bills."""
 SENT = (RETIRED, CREDIT_ISSUED, CREDIT_REDEEMED)
 """The kinds of acts that stand for a transaction, which they name: `signature`, `wallet`."""
@@ -208,6 +209,11 @@ class Window:
     def holds(self, act: LoggedAct) -> bool:
         """Whether an act is in it."""
         return act.log_index > self.after and (self.before is None or act.log_index < self.before)
+
+
+def withdrawn_of(acts: Iterable[LoggedAct], window: Window) -> set[int]:
+    """The leaves of corrections that were taken back in the same window, before a bill had them: no bill has these."""
+    return {int(act.data["correction"]) for act in acts if act.kind == CORRECTION_WITHDRAWN and window.holds(act)}
 
 
 def bills_of(period: int, facts: Facts, evidence: Evidence) -> Iterator[Bill]:
@@ -326,8 +332,11 @@ class _Maker:
         acts = evidence.acts()
         window = Window.of(acts, period)
         self.estimates = {act.log_index: act for act in acts if act.kind == ESTIMATED}
+        withdrawn = withdrawn_of(acts, window)
         self.entered: dict[str, list[LoggedAct]] = {}
         for act in acts:
+            if act.log_index in withdrawn:
+                continue
             if act.kind in (CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN) and window.holds(act):
                 self.entered.setdefault(str(act.data["wallet"]), []).append(act)
         if _is_entered_earlier(acts, period, facts, member):

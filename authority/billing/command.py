@@ -17,7 +17,6 @@ from authority.billing import export, issuing, ledger, payments_command, payouts
 from authority.billing.bill import Bill, hash_of
 from authority.billing.errors import (
     BillUnknownError,
-    LineUnknownError,
     MemberUnknownError,
 )
 from authority.billing.export import moment, spans
@@ -64,6 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--amount", type=int, required=True, metavar="MICRO_CREDITS", help="positive where the member is to pay more"
     )
     _acting(corrector, reason=True)
+    taker = actions.add_parser("withdraw-correction", help="take back a correction that no bill has yet")
+    taker.add_argument("correction", type=int, metavar="LEAF", help="its place in the log, as `correct` said it")
+    taker.add_argument("--reason", required=True, help="why; it is kept: name no person and no building")
+    _acting(taker)
     counter = actions.add_parser("ledger", help="every member's credits, by what moved and on the chain")
     counter.add_argument("--check", action="store_true", help="exit with 4 where the two do not agree")
     add_json(counter)
@@ -240,12 +243,13 @@ def _export(app: App, _client: ChainClient, arguments: argparse.Namespace) -> No
 
 
 def _correct(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
+    with app.store.read() as session:
+        data = issuing.correction_of(session, arguments.bill, arguments.line, arguments.amount, arguments.reason)
+        document = views.document_of(issuing.issued_bill(session, arguments.bill))
+        if issuing.takes_two(session, data, app.home.settings.billing.credit_limit):
+            app.home.settings.people.refuse_alone("correction")
     if arguments.dry_run:
-        with app.store.read() as session:
-            document = views.document_of(issuing.issued_bill(session, arguments.bill))
-        line = next((each for each in document["lines"] if each["line"] == arguments.line), None)
-        if line is None:
-            raise LineUnknownError(f"bill {arguments.bill} has lines 1 to {len(document['lines'])}")
+        line = document["lines"][arguments.line - 1]
         told = {"bill": arguments.bill, "line": line, "amount": arguments.amount, "changed": False}
         text = (
             f"line {arguments.line} of bill {arguments.bill} ({views.WORDS[line['kind']]}, {_credits(line['amount'])})"
@@ -258,6 +262,18 @@ def _correct(app: App, _client: ChainClient, arguments: argparse.Namespace) -> N
     already = " (it was noted already)" if entered.known else ""
     text = f"correction {entered.log_index} of bill {arguments.bill}: {_credits(arguments.amount)} on the next bill"
     tell(arguments, {**entered.data, "log_index": entered.log_index, "changed": not entered.known}, text + already)
+
+
+def _withdraw_correction(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
+    index = arguments.correction
+    if arguments.dry_run:
+        told = {"correction": index, "changed": False}
+        tell(arguments, told, f"correction {index} would be withdrawn, if no bill has it yet")
+        return
+    entered = issuing.withdraw_correction(app, index, arguments.reason, actor=arguments.actor)
+    text = f"correction {index} is withdrawn: no bill has it" + (" (it was withdrawn before)" if entered.known else "")
+    told = {"correction": index, "log_index": entered.log_index, "changed": not entered.known}
+    tell(arguments, told, text)
 
 
 def _estimate(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
@@ -350,6 +366,7 @@ _ACTIONS: dict[str, Callable[[App, ChainClient, argparse.Namespace], None]] = {
     "show": _show,
     "export": _export,
     "correct": _correct,
+    "withdraw-correction": _withdraw_correction,
     "estimate": _estimate,
     "payments": payments_command.run,
     "payouts": payouts_command.run,

@@ -110,6 +110,23 @@ def top_up(app: App, client: ChainClient, user: User, amount: int, reference: st
     return book(app, client, user, amount, reference, built, [app.home.operator], actor=actor)
 
 
+def free(client: ChainClient, user: User) -> int:
+    """The micro-credits that a member has free, in its account and its seat. MemberUnregisteredError; ChainErrors."""
+    found = client.account(accounts.User, programs.user_address(Pubkey.from_string(user.wallet)))
+    if found is None:
+        raise MemberUnregisteredError(f"{user.name!r} is not on the chain yet")
+    return (client.token_balance(found.credit_token_account) or 0) + seat_of(client, found.member_index).credit
+
+
+def require_free(user: User, has: int, amount: int) -> None:
+    """CreditShortError where a member has less than an amount free, both in micro-credits."""
+    if has < amount:
+        raise CreditShortError(
+            f"{user.name!r} has {has} micro-credits that are free, not {amount} micro-credits: "
+            "less, or wait for its orders",
+        )
+
+
 def pay_out(
     app: App, client: ChainClient, user: User, amount: int, reference: str, *, actor: str, owed: bool = True
 ) -> CreditEntry:
@@ -130,12 +147,7 @@ def pay_out(
     if found is None:
         raise MemberUnregisteredError(f"{user.name!r} is not on the chain yet")
     held = client.token_balance(found.credit_token_account) or 0
-    free = seat_of(client, found.member_index).credit
-    if held + free < amount:
-        raise CreditShortError(
-            f"{user.name!r} has {held + free} micro-credits that are free, not {amount} micro-credits: "
-            "less, or wait for its orders",
-        )
+    require_free(user, held + seat_of(client, found.member_index).credit, amount)
     built = []
     if held < amount:
         named = {

@@ -91,6 +91,18 @@ class EstimateInvalidError(BillingError):
     code = "estimate_invalid"
 
 
+class CorrectionUnknownError(BillingError):
+    """There is no such correction."""
+
+    code = "correction_unknown"
+
+
+class CorrectionBilledError(BillingError):
+    """A correction that was to be withdrawn is on a bill, or on one that is about to be issued."""
+
+    code = "correction_billed"
+
+
 class EstimateUnknownError(BillingError):
     """A leaf of the log is no estimate."""
 

@@ -1,7 +1,8 @@
 """Closing a billing period, issuing its bills, and what is entered between: corrections and estimates. Each is logged.
 
 The acts, in the log: `billing_period_closed` (period, first_epoch, end_epoch), `bill_issued` (number, period, wallet,
-sha256, due), `bill_corrected` (bill, line, wallet, amount, reason), `consumption_estimated` (wallet, meter_id,
+sha256, due), `bill_corrected` (bill, line, wallet, amount, reason), `correction_withdrawn` (correction: its place in
+the log; bill, wallet, reason_sha256), `consumption_estimated` (wallet, meter_id,
 first_epoch, end_epoch, wh, reason) and `estimate_withdrawn` (estimate: its place in the log; wallet, reason). They name
 members by their wallets, and nobody by name.
 """
@@ -22,11 +23,11 @@ from authority.billing.bill import (
     ACTS,
     CLOSED,
     CORRECTED,
+    CORRECTION_WITHDRAWN,
     ESTIMATE_WITHDRAWN,
     ESTIMATED,
     ISSUED,
     Bill,
-    Window,
     bills_of,
     bills_so_far,
     hash_of,
@@ -35,6 +36,8 @@ from authority.billing.bill import (
 from authority.billing.errors import (
     AmountInvalidError,
     BillUnknownError,
+    CorrectionBilledError,
+    CorrectionUnknownError,
     EstimateInvalidError,
     EstimateUnknownError,
     HistoryIncompleteError,
@@ -411,17 +414,76 @@ def correct(app: App, number: int, line: int, amount: int, reason: str, *, actor
     """Note a correction of an issued bill: a line of the member's next bill. The old bill stays as it is.
 
     amount in micro-credits: positive where the member is to pay more. The same correction that is not billed yet is not
-    noted twice. BillingError `bill_unknown`, `line_unknown`, `amount_invalid`, `reason_missing`.
+    noted twice. BillingError `bill_unknown`, `line_unknown`, `amount_invalid`, `reason_missing`; NamesSomebodyError.
     """
+    with app.store.read() as session:
+        data = correction_of(session, number, line, amount, reason)
+    with app.store.write() as session:
+        return enter_correction(session, data, actor=actor, now=app.clock())
+
+
+def correction_of(session: Session, number: int, line: int, amount: int, reason: str) -> dict[str, Any]:
+    """What a correction says, before it is entered or proposed; the errors of `correct`."""
     if not amount or abs(amount) > MAX_AMOUNT:
         raise AmountInvalidError("--amount is in micro-credits and not 0: positive where the member pays more")
-    with app.store.read() as session:
-        bill = issued_bill(session, number)
+    bill = issued_bill(session, number)
     lines = len(json.loads(bill.document)["lines"])
     if not 1 <= line <= lines:
         raise LineUnknownError(f"bill {number} has lines 1 to {lines}")
-    data = {"bill": number, "line": line, "wallet": bill.wallet, "amount": amount, "reason": _reason(reason)}
-    return _enter(app, CORRECTED, data, actor)
+    words = _reason(reason)
+    require_nameless(session, words)
+    return {"bill": number, "line": line, "wallet": bill.wallet, "amount": amount, "reason": words}
+
+
+def enter_correction(session: Session, data: Mapping[str, Any], *, actor: str, now: int) -> Entered:
+    """Note what `correction_of` said; NamesSomebodyError."""
+    return _enter_in(session, CORRECTED, dict(data), actor, now)
+
+
+def takes_two(session: Session, data: Mapping[str, Any], limit: int) -> bool:
+    """Whether a correction is above the limit, in micro-credits, with what the member's next bill has of them already.
+
+    So no correction is cut in pieces that one person may enter. One that is there already is not entered again.
+    """
+    standing = [act for act in _standing(session) if act.data["wallet"] == data["wallet"]]
+    if any(act.data == data for act in standing):
+        return False
+    return abs(int(data["amount"])) + sum(abs(int(str(act.data["amount"]))) for act in standing) > limit
+
+
+def _standing(session: Session) -> list[Act]:
+    """The corrections that are on no bill yet and were not withdrawn."""
+    after = _closed_last(session)
+    withdrawn = {int(str(act.data["correction"])) for act in _acts(session, CORRECTION_WITHDRAWN)}
+    return [act for act in _acts(session, CORRECTED) if act.log_index > after and act.log_index not in withdrawn]
+
+
+def withdraw_correction(app: App, log_index: int, reason: str, *, actor: str, bill: int | None = None) -> Entered:
+    """Take back a correction that no bill has yet, once: the next bill is without it.
+
+    bill: whose correction it is said to be. BillingError `correction_unknown`, `correction_billed`, `reason_missing`;
+    NamesSomebodyError.
+    """
+    words = _reason(reason)
+    with app.store.write() as session:
+        log.lock(session)
+        act = session.get(Act, log_index)
+        if act is None or act.kind != CORRECTED or bill not in (None, act.data["bill"]):
+            raise CorrectionUnknownError(f"entry {log_index} of the log is no correction of this bill")
+        for done in _acts(session, CORRECTION_WITHDRAWN):
+            if done.data["correction"] == log_index:
+                return Entered(done.log_index, done.data, known=True)
+        if log_index <= _closed_last(session):
+            raise CorrectionBilledError("a bill has this correction already: enter one that makes up for it")
+        require_nameless(session, words)
+        data = {"bill": act.data["bill"], "correction": log_index, "wallet": act.data["wallet"], "reason": words}
+        return Entered(log.record_act(session, CORRECTION_WITHDRAWN, actor, app.clock(), data), data)
+
+
+def _closed_last(session: Session) -> int:
+    """The place in the log of the last closing: what is entered after it is on no bill yet."""
+    last = session.scalar(select(func.max(BillingPeriod.log_index)))
+    return -1 if last is None else last
 
 
 def estimate(
@@ -466,19 +528,15 @@ def _reason(reason: str) -> str:
 
 def _enter(app: App, kind: str, data: dict[str, Any], actor: str) -> Entered:
     with app.store.write() as session:
-        log.lock(session)
-        require_nameless(session, str(data["reason"]))
-        last = session.scalar(select(func.max(BillingPeriod.log_index)))
-        window = Window(-1 if last is None else last, None)
-        for act in _acts(session, kind):
-            if act.log_index > window.after and act.data == data:
-                return Entered(act.log_index, data, known=True)
-        return Entered(log.record_act(session, kind, actor, app.clock(), data), data)
+        return _enter_in(session, kind, data, actor, app.clock())
 
 
-def entered_since(session: Session) -> list[Act]:
-    """Corrections and estimates that will be on the next bills, in the order of the log."""
-    last = session.scalar(select(func.max(BillingPeriod.log_index)))
-    kinds = (CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN)
-    query = select(Act).where(Act.kind.in_(kinds), Act.log_index > (-1 if last is None else last))
-    return list(session.scalars(query.order_by(Act.log_index)))
+def _enter_in(session: Session, kind: str, data: dict[str, Any], actor: str, now: int) -> Entered:
+    log.lock(session)
+    require_nameless(session, str(data["reason"]))
+    after = _closed_last(session)
+    there = _standing(session) if kind == CORRECTED else _acts(session, kind)
+    for act in there:
+        if act.log_index > after and act.data == data:
+            return Entered(act.log_index, data, known=True)
+    return Entered(log.record_act(session, kind, actor, now, data), data)

@@ -84,6 +84,10 @@ def decoded(data: bytes) -> str:
     """
     if len(data) > MOST_BYTES:
         raise StatementInvalidError(f"the file is larger than {MOST_BYTES // 1024**2} MiB: export fewer days")
+    if not data.strip():
+        raise StatementInvalidError("this file is empty: choose the one that has the statement")
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF")):
+        raise StatementInvalidError("this is a spreadsheet's or a printer's file: have the bank's pages save it as CSV")
     marked_as = ("utf-16",) if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ()
     for encoding in (*marked_as, "utf-8-sig", "cp1252"):
         try:

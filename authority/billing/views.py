@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.billing.bill import CORRECTED, ESTIMATE_WITHDRAWN, hash_of
+from authority.billing.bill import CORRECTED, CORRECTION_WITHDRAWN, ESTIMATE_WITHDRAWN, hash_of
 from authority.billing.bill import ESTIMATED as ENTERED
 from authority.billing.errors import BillChangedError
 from authority.billing.issuing import Book
@@ -32,8 +32,8 @@ ESTIMATED = ("estimate", "estimate_withdrawn")
 WORDS = {
     "withdrawn": marked("drawn from the campus"),
     "late_withdrawal": marked("drawn in period %(of_period)s, measured late"),
-    "retired": marked("covered by energy of your own account"),
-    "remainder": marked("remainder at retail"),
+    "retired": marked("covered by own and bought energy"),
+    "remainder": marked("not covered: at the grid's price"),
     "estimate": marked("estimated consumption"),
     "estimate_withdrawn": marked("estimate taken back"),
     "correction": marked("correction of bill %(bill)s, line %(of_line)s"),
@@ -51,7 +51,7 @@ WORDS = {
 def words_of(line: Mapping[str, Any]) -> str:
     """What a line is for."""
     if line["kind"] == "remainder" and line["of_period"] is not None:
-        return gettext("remainder at retail of period %(of_period)s", of_period=line["of_period"])
+        return gettext("not covered in period %(of_period)s: at the grid's price", of_period=line["of_period"])
     return gettext(WORDS[line["kind"]], **line)
 
 
@@ -258,7 +258,7 @@ def estimates(session: Session) -> list[Estimate]:
 @dataclass(frozen=True, slots=True)
 class Correction:
     """A correction of an issued bill: its place among those of that bill, from 1; on_bill: which bill has it (None: the
-    member's next one). log_index is its act in the log.
+    member's next one). log_index is its act in the log. withdrawn_at: it was taken back before a bill had it.
     """
 
     number: int
@@ -269,10 +269,14 @@ class Correction:
     entered_by: str
     log_index: int
     on_bill: int | None
+    withdrawn_at: int | None = None
 
 
-def corrections_of(session: Session, bill: IssuedBill) -> list[Correction]:
-    """The corrections of a bill, in the order in which they were entered."""
+def corrections_of(session: Session, bill: IssuedBill, *, withdrawn: bool = False) -> list[Correction]:
+    """The corrections of a bill, in the order in which they were entered; with those that were withdrawn, or without.
+
+    A correction keeps its number where another one is withdrawn.
+    """
     acts = [
         act
         for act in session.scalars(select(Act).where(Act.kind == CORRECTED).order_by(Act.log_index))
@@ -286,6 +290,10 @@ def corrections_of(session: Session, bill: IssuedBill) -> list[Correction]:
         if line["kind"] == "correction"
         for leaf, _ in line["leaves"]
     }
+    taken_back = {
+        int(str(act.data["correction"])): act.time
+        for act in (session.scalars(select(Act).where(Act.kind == CORRECTION_WITHDRAWN)) if acts else ())
+    }
     return [
         Correction(
             number=place,
@@ -296,6 +304,8 @@ def corrections_of(session: Session, bill: IssuedBill) -> list[Correction]:
             entered_by=act.actor,
             log_index=act.log_index,
             on_bill=carried.get(act.log_index),
+            withdrawn_at=taken_back.get(act.log_index),
         )
         for place, act in enumerate(acts, 1)
+        if withdrawn or act.log_index not in taken_back
     ]

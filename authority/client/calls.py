@@ -752,7 +752,7 @@ class CampusClient(Service):
         It needs a token's scope operations:read.
 
         cursor: `next` of the page before; the first where it is left out.
-        q: Those whose name or building has this.
+        q: Those whose name or building has this; for who is not an operator, whose wallet.
         """
         answer: schemas.AccountRows = self._transport.ask(
             "GET", "/api/v1/members", schemas.AccountRows, query={"cursor": cursor, "q": q}

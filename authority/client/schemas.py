@@ -14,13 +14,14 @@ class Account:
     """A member of the market with what the department knows of it.
 
     account: The row of the list.
-    meters: Its meters, as GATEWAY/METER.
+    meters: Its meters, as GATEWAY/METER; null for who is not an operator: who is behind a wallet is shown by two
+        people.
     people: Who sees the account.
     asked: Suspensions and restorations that were asked for, the newest first.
     """
 
     account: AccountRow
-    meters: tuple[str, ...]
+    meters: tuple[str, ...] | None
     people: tuple[AccountPerson, ...]
     asked: tuple[StatusAsked, ...]
 
@@ -30,13 +31,13 @@ class AccountPerson:
     """Somebody who sees the account.
 
     pseudonym: What the log calls it.
-    name: Its name.
+    name: Its name; null for who is not an operator: who is behind a wallet is shown by two people.
     role: member: it is its own; delegate: it acts for the member.
     until: When a delegate's part ends; null where it has no end.
     """
 
     pseudonym: str
-    name: str
+    name: str | None
     role: Literal["member", "delegate"]
     until: int | None
 
@@ -46,8 +47,8 @@ class AccountRow:
     """A member of the market.
 
     wallet: The wallet that names it for ever, on the chain and in the log.
-    member: Its name.
-    building: Its building.
+    member: Its name; null for who is not an operator: who is behind a wallet is shown by two people.
+    building: Its building; null for who is not an operator: who is behind a wallet is shown by two people.
     public: Whether its figures may be shown to everybody.
     dwelling: Whether somebody lives there: then they are shown late.
     meters: How many meters it has.
@@ -59,8 +60,8 @@ class AccountRow:
     """
 
     wallet: str
-    member: str
-    building: str
+    member: str | None
+    building: str | None
     public: bool
     dwelling: bool
     meters: int
@@ -184,6 +185,7 @@ class BillCorrection:
     entered_by: By whom: a pseudonym.
     log_leaf: Its entry in the log.
     on_bill: The bill that has it; null: the member's next one will.
+    withdrawn_at: When it was taken back, so that no bill has it; null where it was not.
     """
 
     number: int
@@ -194,6 +196,7 @@ class BillCorrection:
     entered_by: str
     log_leaf: int
     on_bill: int | None
+    withdrawn_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1591,13 +1594,13 @@ class MeterRow:
     """One meter's days.
 
     meter: GATEWAY/METER.
-    member: Whose it is.
+    member: Whose it is; null for who is not an operator.
     state: approved, active or suspended.
     days: As `days` of the answer.
     """
 
     meter: str
-    member: str
+    member: str | None
     state: str
     days: tuple[MeterDay, ...]
 
@@ -1607,7 +1610,7 @@ class MeterWaiting:
     """A meter, and what waits of its readings.
 
     meter: GATEWAY/METER.
-    member: The member's name.
+    member: The member's name; null for who is not an operator.
     state: planned, active, suspended or retired.
     last_interval_end: The end of its last interval; null where none came.
     on_the_way: Readings that passed and are not on the chain yet.
@@ -1615,7 +1618,7 @@ class MeterWaiting:
     """
 
     meter: str
-    member: str
+    member: str | None
     state: str
     last_interval_end: int | None
     on_the_way: int
@@ -2235,7 +2238,7 @@ class StatusAsked:
     status: What it is to be.
     state: waiting: settlement carries it out; withdrawn: something else was asked for before it was done.
     reason: Why.
-    told: What stands in the way; else empty.
+    told: What stands in the way; else, and for who is not an operator, empty.
     asked_by: Who asked, by its pseudonym.
     asked_at: When it was asked for.
     ended_at: When it was done or ended; null while it waits.

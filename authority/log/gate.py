@@ -137,7 +137,7 @@ FORMS: Mapping[str, Form] = {
     "gateway": _GATEWAY.fullmatch,
     "kind": _words(
         "parameters", "operator", "handover", "upgrade", "erase", "unmask", "credits", "appoint",
-        "member", "meter", "meter_key",
+        "correction", "member", "meter", "meter_key",
         "meter_map",
         "meter_status", "user", "installation",
     ),
@@ -167,7 +167,8 @@ vocabulary of all pages is theirs), or the table of what was proposed."""
 
 WITHIN = frozenset(
     {
-        "amount", "changes", "charge", "consumption", "discharge", "first_sequence", "from_epoch", "generation",
+        "amount", "bill", "changes", "charge", "consumption", "discharge", "first_sequence", "from_epoch", "generation",
+        "line",
         "programs", "replaces", "size",
         "grace_seconds", "clock_skew_seconds", "nameplate_tolerance_bps", "storage_efficiency_bps", "feed_in_price",
         "retail_price", "wheeling", "fee_bps", "min_order_wh", "max_order_wh", "max_orders_per_member",

@@ -189,7 +189,7 @@ def nameless(facts: Facts) -> Facts:
     """The facts without persons, and without words that others chose: what a message may be made of."""
     return replace(
         facts,
-        meters=tuple(replace(meter, member="") for meter in facts.meters),
+        meters=tuple(replace(meter, member=None) for meter in facts.meters),
         gateways=tuple(_coded(gateway) for gateway in facts.gateways),
         alerts=tuple(
             AlertFacts(alert.code, "see: authority settlement alerts", alert.first_at, alert.count)

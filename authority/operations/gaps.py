@@ -1,5 +1,8 @@
 """Where a meter's readings are missing: the spans between two readings that no interval covers, and the one since.
 
+All of it counts from the first boundary at which a meter could be read (`due_since`), so the map by days, a day's page,
+and the list of a meter's gaps say the same.
+
 No energy is lost by a gap: registers are cumulative, so the next reading carries what was measured meanwhile.
 """
 
@@ -9,7 +12,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authority.language.reading import marked
@@ -46,30 +49,28 @@ class Gap:
 
 def of_meter(session: Session, meter: Meter, since: int, now: int, epoch_seconds: int, late: int) -> list[Gap]:
     """A meter's gaps between two moments, newest first; `late` is after how many seconds a reading is missed."""
-    boundaries = range(-(-since // epoch_seconds) * epoch_seconds, now + 1, epoch_seconds)[-MOST_BOUNDARIES:]
-    since = boundaries[0] if boundaries else since
+    due = due_since(session, [meter], epoch_seconds).get(meter.id)
+    if due is None:
+        return []
+    boundaries = range(max(-(-since // epoch_seconds) * epoch_seconds, due), now + 1, epoch_seconds)[-MOST_BOUNDARIES:]
+    if not boundaries:
+        return []
     found_at = select(Frame.interval_end, Frame.log_index, Frame.disposition).where(
         Frame.meter_pk == meter.id, Frame.interval_end.in_(boundaries)
     )
     rows = sorted((end, index, disposition) for end, index, disposition in session.execute(found_at))
-    earlier = select(Frame.interval_end).where(Frame.meter_pk == meter.id).order_by(Frame.log_index.desc()).limit(1)
-    if rows:
-        earlier = earlier.where(Frame.log_index < min(index for _, index, _ in rows))
-    before = session.scalar(earlier)
     failed = (DISPOSITION_HELD, DISPOSITION_VOID)
     held = [(end, index) for end, index, disposition in rows if disposition in failed]
-    ends = sorted({end for end, _, disposition in rows if disposition not in failed and end <= now})
-    if before is not None and (not ends or before < ends[0]):
-        ends.insert(0, max(before, since - epoch_seconds))
-    if not ends:
-        return []
+    passed = sorted({end for end, _, disposition in rows if disposition not in failed})
+    ends, until = [boundaries[0] - epoch_seconds, *passed], now - late
 
     def gap(start: int, end: int, *, open_: bool) -> Gap:
         inside = tuple(index for at, index in held if start < at <= end)
-        return Gap(start, end, (end - start) // epoch_seconds - (0 if open_ else 1), open_, inside)
+        missing = (until - start) // epoch_seconds if open_ else (end - start) // epoch_seconds - 1
+        return Gap(start, end, missing, open_, inside)
 
     found = [gap(a, b, open_=False) for a, b in itertools.pairwise(ends) if b - a >= 2 * epoch_seconds]
-    if now - ends[-1] > late:
+    if until - ends[-1] >= epoch_seconds:
         found.append(gap(ends[-1], now, open_=True))
     return found[::-1]
 
@@ -127,13 +128,23 @@ def _boundaries(start: int, end: int, epoch_seconds: int, until: int) -> range:
     return range((start // epoch_seconds + 1) * epoch_seconds, min(end, until) + 1, epoch_seconds)
 
 
-def in_use_since(session: Session, meters: Sequence[Meter]) -> dict[int, int]:
-    """When each meter's first key was approved, by Meter.id; what was due before is nothing."""
+def due_since(session: Session, meters: Sequence[Meter], epoch_seconds: int) -> dict[int, int]:
+    """The first boundary at which each meter's reading was due, by Meter.id; none of a meter that has no key.
+
+    That is the boundary of its first reading that passed, or of the first that came after the approval: until then its
+    gateway had not begun. Of a meter of which nothing came yet it is the end of the first whole interval after that.
+    """
     its = MeterKey.meter_pk.in_([meter.id for meter in meters])
-    rows = session.execute(select(MeterKey.meter_pk, MeterKey.approved_at).where(its))
+    approved = select(MeterKey.meter_pk, func.min(MeterKey.approved_at)).where(its).group_by(MeterKey.meter_pk)
     found: dict[int, int] = {}
-    for pk, at in rows:
-        found[pk] = min(at, found.get(pk, at))
+    for pk, at in session.execute(approved):
+        earliest = (at // epoch_seconds + 1) * epoch_seconds
+        ends = select(Frame.interval_end).where(Frame.meter_pk == pk).order_by(Frame.log_index).limit(1)
+        came, passed = (session.scalar(each) for each in (ends, ends.where(Frame.disposition.in_(PASSED))))  # by index
+        begun = [passed] if passed is not None else []
+        if came is not None and came >= earliest:  # an earlier one that did not pass may be of a clock that was wrong
+            begun.append(came)
+        found[pk] = min(begun, default=earliest + epoch_seconds)
     return found
 
 
@@ -144,7 +155,7 @@ def by_days(
 
     Readings are looked up boundary by boundary, so it takes as long in ten years as today.
     """
-    since, pks = in_use_since(session, meters), [meter.id for meter in meters]
+    since, pks = due_since(session, meters, epoch_seconds), [meter.id for meter in meters]
     found: dict[int, list[DayCount]] = {pk: [] for pk in pks}
     for start, end in days:
         boundaries = _boundaries(start, end, epoch_seconds, until)
@@ -158,15 +169,15 @@ def by_days(
             ):
                 (came if disposition in PASSED else stopped)[pk].add(at)
         for pk in pks:
-            due = {at for at in boundaries if at > since.get(pk, 0)}
+            due = {at for at in boundaries if pk in since and at >= since[pk]}
             found[pk].append(DayCount(len(due), len(came[pk] & due), len((stopped[pk] - came[pk]) & due)))
     return found
 
 
 def of_day(session: Session, meter: Meter, start: int, end: int, epoch_seconds: int, until: int) -> DayOfMeter:
     """One meter's day [start, end): where readings are missing, and why as far as it can be told."""
-    since = in_use_since(session, [meter]).get(meter.id, 0)
-    boundaries = [at for at in _boundaries(start, end, epoch_seconds, until) if at > since]
+    since = due_since(session, [meter], epoch_seconds).get(meter.id, until + 1)
+    boundaries = [at for at in _boundaries(start, end, epoch_seconds, until) if at >= since]
     siblings = session.scalars(
         select(Meter.id).where(Meter.gateway_name == meter.gateway_name, Meter.public_key.is_not(None))
     ).all()

@@ -20,7 +20,7 @@ from authority.billing import views
 from authority.billing.calendar import days_between, local
 from authority.billing.views import Correction
 from authority.enrolment.steps import Done
-from authority.language.reading import marked
+from authority.language.reading import marked, translated
 from authority.log import log
 from authority.operations.desk import Desk
 from authority.operations.errors import TicketInvalidError, TicketOverError
@@ -102,8 +102,27 @@ def _text(text: str, least: int) -> str:
 # A member's
 
 
-def ask(app: App, user_id: int, about: About, reason: str, text: str, *, actor: str, person_id: int) -> int:
-    """Open a dispute; its number, or that of the open one of the same thing. TicketInvalidError."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of asking: the dispute's number, and whether it was opened, or added to where it was open already."""
+
+    number: int
+    opened: bool
+    added: bool
+
+
+def open_of(session: Session, user_id: int, about: About) -> Ticket | None:
+    """The member's open dispute of the same thing; None where there is none."""
+    its = (Ticket.user_id == user_id, Ticket.state.in_(OPEN))
+    same = (Ticket.bill == about.bill, Ticket.line == about.line, Ticket.starts_at == about.starts_at)
+    return session.scalars(select(Ticket).where(*its, *same)).first()
+
+
+def ask(app: App, user_id: int, about: About, reason: str, text: str, *, actor: str, person_id: int) -> Asked:
+    """Open a dispute. Where one of the same thing is open, what is written is added to it, with a reason that is new.
+
+    The same form sent again adds nothing. TicketInvalidError, also where the open one has become too long.
+    """
     if reason not in REASONS:
         raise TicketInvalidError("say what is not right: choose a reason")
     if about.starts_at > app.clock():
@@ -112,9 +131,12 @@ def ask(app: App, user_id: int, about: About, reason: str, text: str, *, actor: 
     with app.store.write() as session:
         log.lock(session)
         its = (Ticket.user_id == user_id, Ticket.state.in_(OPEN))
-        for each in session.scalars(select(Ticket).where(*its)):
-            if (each.bill, each.line) == (about.bill, about.line) and each.starts_at == about.starts_at:
-                return each.id
+        before = open_of(session, user_id, about)
+        if before is not None:
+            also = "" if reason == before.reason else translated(REASONS[reason])
+            more = "\n".join(filter(None, (also, words)))
+            added = bool(more) and _add(session, app, before, _text(more, 1), actor, person_id)
+            return Asked(before.id, opened=False, added=added)
         if (session.scalar(select(func.count()).select_from(Ticket).where(*its)) or 0) >= MOST_OPEN:
             raise TicketInvalidError(f"you have {MOST_OPEN} open disputes already: wait until they are answered")
         made = Ticket(
@@ -128,19 +150,22 @@ def ask(app: App, user_id: int, about: About, reason: str, text: str, *, actor: 
         data = {"ends_at": about.ends_at, "reason": reason, "starts_at": about.starts_at}
         data |= {} if about.bill is None else {"bill": about.bill, "line": about.line}
         _log(session, app, "ticket_opened", actor, made, data)
-        return made.id
+        return Asked(made.id, opened=True, added=False)
 
 
 def add(app: App, user_id: int, number: int, text: str, *, actor: str, person_id: int) -> bool:
     """The member writes more, so that it waits for the department again; whether it is new. TicketOverError."""
     with app.store.write() as session:
         log.lock(session)
-        ticket = found(session, number, user_id)
-        if not _say(session, ticket, _text(text, 1), app.clock(), person_id, from_member=True):
-            return False
-        ticket.state = WAITING
-        _log(session, app, "ticket_added_to", actor, ticket, {})
-        return True
+        return _add(session, app, found(session, number, user_id), _text(text, 1), actor, person_id)
+
+
+def _add(session: Session, app: App, ticket: Ticket, text: str, actor: str, person_id: int) -> bool:
+    if not _say(session, ticket, text, app.clock(), person_id, from_member=True):
+        return False
+    ticket.state = WAITING
+    _log(session, app, "ticket_added_to", actor, ticket, {})
+    return True
 
 
 # The department's

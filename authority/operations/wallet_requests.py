@@ -62,10 +62,11 @@ def last_of(session: Session, user_id: int) -> WalletRequest | None:
     return session.scalars(asked.order_by(WalletRequest.id.desc())).first()
 
 
-def listed(session: Session, most: int = 50) -> list[tuple[WalletRequest, str]]:
-    """Requests with the members' names, those that have not ended first, then the newest."""
+def listed(session: Session, most: int = 50, *, names: bool = True) -> list[tuple[WalletRequest, str]]:
+    """Requests with the members' names, or wallets, those that have not ended first, then the newest."""
     ended = WalletRequest.ended_at.is_not(None)
-    query = select(WalletRequest, User.name).join(User, User.id == WalletRequest.user_id)
+    whose = User.name if names else User.wallet
+    query = select(WalletRequest, whose).join(User, User.id == WalletRequest.user_id)
     return [(row, name) for row, name in session.execute(query.order_by(ended, WalletRequest.id.desc()).limit(most))]
 
 

@@ -16,6 +16,7 @@ from authority.operations.command_parts import show, table, time_of
 from authority.people import dangerous, proposals, records
 from authority.people.dangerous import (
     APPOINT,
+    CORRECTION,
     CREDITS,
     ERASE,
     HANDOVER,
@@ -67,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers[CREDITS].add_argument("member", help="the member's name in the campus plan")
     parsers[CREDITS].add_argument("amount", type=int, metavar="MICRO_CREDITS", help="a top-up; negative: a payout")
     parsers[CREDITS].add_argument("--reference", required=True, help="the bank transfer's; it is kept, and not logged")
+    parsers[CORRECTION].add_argument("bill", type=int, metavar="BILL", help="the number of the bill that is wrong")
+    parsers[CORRECTION].add_argument("--line", type=int, required=True, metavar="N", help="its line that is wrong")
+    parsers[CORRECTION].add_argument(
+        "--amount", type=int, required=True, metavar="MICRO_CREDITS", help="positive where the member is to pay more"
+    )
     deciding = [
         actions.add_parser(name, help=help_)
         for name, help_ in (
@@ -193,6 +199,7 @@ _DATA: dict[str, Callable[[App, ChainClient, argparse.Namespace], dict[str, Any]
     APPOINT: _appoint,
     UNMASK: _unmask,
     CREDITS: lambda app, _, words: dangerous.booking(app, words.member, words.amount, words.reference),
+    CORRECTION: lambda app, _, words: dangerous.correction(app, words.bill, words.line, words.amount, words.reason),
 }
 
 

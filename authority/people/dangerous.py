@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.billing import credit_requests, credits
+from authority.billing import credit_requests, credits, issuing
 from authority.chain.client import ChainClient
 from authority.governance import acts
 from authority.language.reading import marked
@@ -36,6 +36,7 @@ from edge_agent.wire.canonical import canonical_json
 Data = dict[str, Any]
 PARAMETERS, OPERATOR, HANDOVER, UPGRADE = "parameters", "operator", "handover", "upgrade"
 ERASE, UNMASK, CREDITS, APPOINT = "erase", "unmask", "credits", "appoint"
+CORRECTION = "correction"
 DAY_SECONDS = 86_400
 
 
@@ -84,6 +85,13 @@ KINDS: Mapping[str, Kind] = {
             frozenset({TREASURER, AUTHORITY}),
             By.STORE,
         ),
+        Kind(
+            CORRECTION,
+            marked("Correct a bill above the limit"),
+            frozenset({TREASURER}),
+            frozenset({TREASURER, AUTHORITY}),
+            By.STORE,
+        ),
     )
 }
 
@@ -94,8 +102,12 @@ def digest(kind: str, data: Mapping[str, Any]) -> bytes:
 
 
 def logged(kind: str, data: Mapping[str, Any]) -> Data:
-    """What the log says of an act: people write names into a bank's references, which it does not have."""
-    return {name: value for name, value in data.items() if (kind, name) != (CREDITS, "reference")}
+    """What the log says of an act: without what people write, such as the names in a bank's references."""
+    return {name: value for name, value in data.items() if (kind, name) not in _NOT_LOGGED}
+
+
+_NOT_LOGGED = frozenset({(CREDITS, "reference"), (CORRECTION, "reason")})
+"""A correction's reason is in the log with the correction, on whose bill it is printed."""
 
 
 # What is proposed
@@ -199,6 +211,12 @@ def booking(app: App, name: str, amount: int, reference: str) -> Data:
     reference = credits.as_reference(app, reference)
     user = credits.check(app, name, abs(amount), reference, abs(amount))
     return {"amount": amount, "reference": reference, "wallet": user.wallet}
+
+
+def correction(app: App, number: int, line: int, amount: int, reason: str) -> Data:
+    """A correction of a bill's line, in micro-credits. The errors of `issuing.correction_of`."""
+    with app.store.read() as session:
+        return issuing.correction_of(session, number, line, amount, reason)
 
 
 # Who is behind a pseudonym

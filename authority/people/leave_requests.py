@@ -78,11 +78,14 @@ def last_of(session: Session, person_id: int) -> LeaveRequest | None:
     return session.scalars(asked.order_by(LeaveRequest.id.desc())).first()
 
 
-def listed(session: Session, most: int = 50) -> list[tuple[LeaveRequest, str, str | None]]:
-    """Requests with the person's name and that of the account which ends; those that have not ended first."""
+def listed(session: Session, most: int = 50, *, names: bool = True) -> list[tuple[LeaveRequest, str, str | None]]:
+    """Requests with the person's name and that of the account which ends; those that have not ended first.
+
+    Without names the person goes by its pseudonym, and the account by its wallet.
+    """
     ended = LeaveRequest.ended_at.is_not(None)
     query = (
-        select(LeaveRequest, Person.name, User.name)
+        select(LeaveRequest, *((Person.name, User.name) if names else (Person.pseudonym, User.wallet)))
         .join(Person, Person.id == LeaveRequest.person_id)
         .outerjoin(User, User.id == LeaveRequest.user_id)
     )

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from authority import typed
 from authority.app import App
+from authority.billing import issuing
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
@@ -248,6 +249,8 @@ def carry_out(app: App, id: str, client: ChainClient | None = None) -> Proposal:
             return _in_the_store(app, id)
         with app.store.read() as session:
             _require_both(app, session, proposal)
+        if kind.name == dangerous.CORRECTION:
+            return _correct(app, id)
         if kind.name == dangerous.CREDITS:
             dangerous.ask_credits(app, dict(proposal.data), proposal.proposed_by)
         elif kind.by is By.KEYS and client is not None:
@@ -295,6 +298,16 @@ def _in_the_store(app: App, id: str) -> Proposal:
         if person is not None:
             _IN_THE_STORE[proposal.kind](session, person, proposal, app.clock())
         return proposal
+
+
+def _correct(app: App, id: str) -> Proposal:
+    """Enter a correction, and note it as done, in one: a bill that is issued meanwhile has it once or not at all."""
+    with app.store.write() as session:
+        proposal, _ = _locked(session, id)
+        _require_open(proposal, app.clock(), APPROVED)
+        _require_both(app, session, proposal)
+        issuing.enter_correction(session, proposal.data, actor=proposal.proposed_by, now=app.clock())
+        return _finish(app, session, proposal, DONE)
 
 
 def _erase(session: Session, person: Person, proposal: Proposal, now: int) -> None:

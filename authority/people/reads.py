@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Text, or_, select, type_coerce
+from sqlalchemy import Text, func, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from authority.language.reading import marked
@@ -14,11 +14,15 @@ from authority.people import records
 from authority.people.roles import Principal
 from authority.store import Store
 from authority.store.log import Act
+from authority.store.metering import Frame, Meter
+from authority.store.people import User
 from authority.store.persons import LoggedRead, Person
 
 DATA_READ = "data_read"
 """The act."""
 QUIET_SECONDS = 900
+LOOKED_AT = 5_000
+"""How many acts one page of readings goes through at most: they are of all people, and become more every year."""
 EVERYBODY = "everybody"
 """The subject of a page that shows many members."""
 WORDS: Mapping[str, str] = {
@@ -77,6 +81,18 @@ def _lately(session: Session, reader: Principal, what: str, subject: str, now: i
     return known is not None and 0 <= now - known.at < QUIET_SECONDS  # before that, the clock was set back
 
 
+def whose_meter(session: Session, gateway: str, meter_name: str) -> str:
+    """The wallet of the member whose meter it is, by which a reading of it is noted; EVERYBODY for nobody's."""
+    its = (Meter.gateway_name == gateway, Meter.name == meter_name)
+    return session.scalar(select(User.wallet).join(Meter, Meter.user_id == User.id).where(*its)) or EVERYBODY
+
+
+def whose_reading(session: Session, log_index: int) -> str:
+    """The wallet of the member of whose meter a reading is, by its place in the log; EVERYBODY where there is none."""
+    query = select(User.wallet).join(Meter, Meter.user_id == User.id).join(Frame, Frame.meter_pk == Meter.id)
+    return session.scalar(query.where(Frame.log_index == log_index)) or EVERYBODY
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Somebody read: its place in the log, when (Unix seconds), the reader's pseudonym and roles, what, and whether on
@@ -93,20 +109,31 @@ class Reading:
 
 def of(
     session: Session, names: Collection[str], before: int | None, most: int, *, everybody: bool = False
-) -> Sequence[Reading]:
+) -> tuple[Sequence[Reading], int | None]:
     """Who read what is about one of these names (a pseudonym, a wallet), or about everybody; the newest first.
 
-    before: the place in the log below which they lie.
+    before: the place in the log below which they lie. Beside them where it goes on (None: there is no more): no more
+    than LOOKED_AT acts are gone through at once, so a page may have few of them, or none, and go on.
     """
     subjects = [*names, *([EVERYBODY] if everybody else [])]
-    named = or_(*(type_coerce(Act.data, Text).like(f'%"subject":"{name}"%') for name in subjects))
-    query = select(Act).where(Act.kind == DATA_READ, named)
+    window = select(Act.log_index).where(Act.kind == DATA_READ)
+    if before is not None:
+        window = window.where(Act.log_index < before)
+    places = window.order_by(Act.log_index.desc()).limit(LOOKED_AT).subquery()
+    count, last = session.execute(select(func.count(), func.min(places.c.log_index))).one()
+    if last is None:
+        return [], None
+    query = select(Act).where(Act.kind == DATA_READ, Act.log_index >= last)
     if before is not None:
         query = query.where(Act.log_index < before)
-    acts = session.scalars(query.order_by(Act.log_index.desc()).limit(most)).all()
+    named = or_(*(type_coerce(Act.data, Text).like(f'%"subject":"{name}"%') for name in subjects))
+    found = session.scalars(query.where(named).order_by(Act.log_index.desc()).limit(most + 1)).all()
+    acts, place = found[:most], last if count == LOOKED_AT else None
+    if len(found) > most:
+        place = acts[-1].log_index
     readers = session.scalars(select(Person).where(Person.pseudonym.in_({act.actor for act in acts})))
     roles = {each.pseudonym: tuple(held.role for held in records.roles_of(session, each)) for each in readers}
-    return [
+    told = [
         Reading(
             log_index=act.log_index,
             time=act.time,
@@ -117,3 +144,4 @@ def of(
         )
         for act in acts
     ]
+    return told, place

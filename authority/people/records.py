@@ -11,7 +11,16 @@ from sqlalchemy.orm import Session, joinedload
 
 from authority.log import gate, log
 from authority.people.errors import PersonInvalidError, PersonUnknownError, RoleInvalidError
-from authority.people.roles import DELEGATE, FORMER, MEMBER, OF_A_MEMBER, ROLES, MemberAccount, Principal
+from authority.people.roles import (
+    DELEGATE,
+    FORMER,
+    MEMBER,
+    OF_A_MEMBER,
+    OF_THE_DEPARTMENT,
+    ROLES,
+    MemberAccount,
+    Principal,
+)
 from authority.refusals import NotFoundError
 from authority.store.billing import BankAccount, BillMail
 from authority.store.desk import TicketWords
@@ -260,6 +269,18 @@ def by_pseudonym(session: Session, pseudonym: str) -> Person:
     if found is None:
         raise NotFoundError("there is nobody of that pseudonym; see the list of people")
     return found
+
+
+def is_of_the_department(session: Session, person: Person) -> bool:
+    """Whether a person has a role of the department."""
+    return any(held.role in OF_THE_DEPARTMENT for held in roles_of(session, person))
+
+
+def of_the_department(session: Session, now: int) -> list[dict[str, Any]]:
+    """People with a role of the department, as `listed`, by login."""
+    its = select(PersonRole.person_id).where(PersonRole.role.in_(OF_THE_DEPARTMENT))
+    people = session.scalars(select(Person).where(Person.id.in_(its)).order_by(Person.login)).all()
+    return [told for person in people for told in listed(session, now, person)]
 
 
 def listed(session: Session, now: int, only: Person | None = None) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ bills and money, an auditor reads everything and changes nothing, the authority 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 MEMBER, DELEGATE, OPERATOR, TREASURER, AUDITOR, AUTHORITY = ROLES = (
@@ -31,6 +32,10 @@ SEES_WHAT_WAITS = frozenset({OPERATOR, AUTHORITY, AUDITOR})
 
 OPERATES = frozenset({OPERATOR})
 """Roles that act on gateways, readings and invitations from the pages."""
+
+SEES_NAMES = frozenset({OPERATOR})
+"""Of the roles that see the operations' pages those that are told whose an account is. To the others it is a wallet or
+a pseudonym, as in the log: showing them who that is takes two people (authority.people.dangerous.UNMASK)."""
 
 AUDITS = frozenset({AUDITOR, AUTHORITY})
 """Roles that see the whole log, and have everything computed again."""
@@ -61,6 +66,22 @@ ANSWERS_DISPUTES = frozenset({OPERATOR, TREASURER})
     "audit:run",
 )
 """What a program's token may do; one without a scope for it is refused."""
+OF_SCOPES: Mapping[str, frozenset[str]] = {
+    READ_ENERGY: OF_A_MEMBER,
+    READ_MONEY: SEES_BILLS,
+    WRITE_TRADING: OF_A_MEMBER,
+    WRITE_MONEY: frozenset({MEMBER}),
+    READ_OPERATIONS: OF_THE_DEPARTMENT,
+    READ_BILLING: frozenset({TREASURER}),
+    READ_AUDIT: AUDITS,
+    RUN_AUDITS: AUDITS,
+}
+"""Whose tokens can use a scope at all: the roles of the routes that it opens."""
+
+
+def usable(roles: Collection[str]) -> tuple[str, ...]:
+    """The scopes that a token of somebody with these roles can use, in order."""
+    return tuple(scope for scope in SCOPES if OF_SCOPES[scope] & frozenset(roles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,11 @@ class Principal:
     def actor(self) -> str:
         """What the log says of who did something."""
         return self.pseudonym
+
+    @property
+    def sees_names(self) -> bool:
+        """Whether it is told on the operations' pages whose an account or a meter is."""
+        return bool(SEES_NAMES & self.roles)
 
     @property
     def is_own(self) -> bool:

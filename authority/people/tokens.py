@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from authority.log import log
 from authority.people import records, secrets
 from authority.people.errors import TokenInvalidError, TokenUnknownError
-from authority.people.roles import SCOPES, Principal
+from authority.people.roles import SCOPES, Principal, usable
 from authority.store.persons import Person, ProgramToken
 
 PREFIX = "campus_"
@@ -47,6 +47,13 @@ def make(session: Session, owner: Principal, name: str, scopes: Sequence[str], d
     session.flush()
     log.record_act(session, "token_made", owner.actor, now, {"scopes": wanted, "token": made.id})
     return made.id, secret
+
+
+def require_usable(owner: Principal, scopes: Sequence[str]) -> None:
+    """TokenInvalidError for a scope that no role of the owner can use: such a token would open nothing."""
+    offered = usable(owner.roles)
+    if not set(scopes) & set(SCOPES) <= set(offered):
+        raise TokenInvalidError(f"your roles can use these scopes alone: {', '.join(offered) or 'none'}")
 
 
 def look_up(session: Session, secret: str, now: int) -> tuple[Principal, bool] | None:

@@ -14,7 +14,7 @@ from authority.errors import AuthorityError
 from authority.measures import public_days
 from authority.operations import blocked_readings, meters, reset, suspensions, wallet_requests
 from authority.operations.command_parts import Act, add_act_options, do
-from authority.people import leave_requests
+from authority.people import kept_answers, leave_requests
 from authority.rounds import rounds
 from authority.service import processes
 from authority.service.supervisor import authority_command
@@ -76,7 +76,14 @@ def run(arguments: argparse.Namespace) -> int:
     act = _ACTS.get(arguments.action or "")
     if act is not None:
         return do(arguments, act)
-    beside = (wallet_requests.run, suspensions.run, leave_requests.run, public_days.run, compare_nightly)
+    beside = (
+        wallet_requests.run,
+        suspensions.run,
+        leave_requests.run,
+        public_days.run,
+        kept_answers.run,
+        compare_nightly,
+    )
     return command.run(arguments, beside=beside)
 
 

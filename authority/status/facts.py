@@ -70,11 +70,14 @@ class GatewayFacts:
 
 @dataclass(frozen=True)
 class MeterFacts:
-    """A meter in use: its last reading's interval end, how many wait for the chain, how many for a decision."""
+    """A meter in use: its last reading's interval end, how many wait for the chain, how many for a decision.
+
+    member is whose it is; None where that is not told.
+    """
 
     gateway: str
     name: str
-    member: str
+    member: str | None
     state: str
     last_interval_end: int | None
     waiting: int
@@ -217,14 +220,17 @@ class Facts:
         }
 
 
-def gather(app: App, client: ChainClient) -> Facts:
-    """Look at everything once. Store errors are raised: without the store nothing is known."""
+def gather(app: App, client: ChainClient, *, names: bool = True) -> Facts:
+    """Look at everything once. Store errors are raised: without the store nothing is known.
+
+    Without names no member's is among it: addresses stay as the chain has them.
+    """
     now, home = app.clock(), app.home
     settings = home.settings
     with app.store.read() as session:
-        names = Names.load(session, home)
+        known = Names.load(session, home) if names else Names({})
         held = session.execute(select(Frame.meter_pk, Frame.code).where(held_back(Frame))).all()
-        meters = _meters(session, Counter(row.meter_pk for row in held))
+        meters = _meters(session, Counter(row.meter_pk for row in held), names=names)
         epochs = (
             select(SettlementEpoch.epoch)
             .where(SettlementEpoch.epoch <= now // settings.epoch.seconds)
@@ -237,7 +243,7 @@ def gather(app: App, client: ChainClient) -> Facts:
             "gateways": _gateways(session),
             "meters": tuple(facts for facts, _, _ in meters),
             "held_by_code": dict(sorted(Counter(row.code for row in held).items())),
-            "alerts": _alerts(session, names),
+            "alerts": _alerts(session, known),
             "settled_any": session.scalar(epochs.limit(1)) is not None,
             "running": _running(session, now),
             "enrolments_waiting": _waiting(session),
@@ -309,7 +315,7 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)[:200]
 
 
-def _meters(session: Session, held: Mapping[int, int]) -> list[tuple[MeterFacts, bytes, int | None]]:
+def _meters(session: Session, held: Mapping[int, int], *, names: bool) -> list[tuple[MeterFacts, bytes, int | None]]:
     """Each meter in use, with its id and the sequence of the last reading that the store has as confirmed on the chain.
 
     held is the number of readings of a meter (its key in the store) that are held back. The last reading of a meter is
@@ -335,7 +341,7 @@ def _meters(session: Session, held: Mapping[int, int]) -> list[tuple[MeterFacts,
             MeterFacts(
                 meter.gateway_name,
                 meter.name,
-                meter.user.name,
+                meter.user.name if names else None,
                 meter.state,
                 last,
                 waiting.get(meter.id, 0),

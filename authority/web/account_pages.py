@@ -39,6 +39,7 @@ def blueprint(its: Accounts, zone: ZoneInfo) -> Blueprint:
             template,
             at=lambda seconds: ranges.written(local(seconds, zone), "%-d %b %Y, %H:%M:%S"),
             may_act=bool(OPERATES & who.roles),
+            sees_names=who.sees_names,
             request_words=suspensions.WORDS,
             zone=zone.key,
             **words,
@@ -48,10 +49,12 @@ def blueprint(its: Accounts, zone: ZoneInfo) -> Blueprint:
     @pages.get("")
     def listed() -> Response:
         named = request.args.get("q", "")[:64]
-        return render("op_accounts.html", found=its.listed(named, place("after")), q=named)
+        return render("op_accounts.html", found=its.listed(gate.principal(), named, place("after")), q=named)
 
     def account(wallet: str, message: str = "", status: int = 200, reason: str = "") -> Response:
-        return render("op_account.html", status, wallet, found=its.one(wallet), message=message, reason=reason)
+        return render(
+            "op_account.html", status, wallet, found=its.one(gate.principal(), wallet), message=message, reason=reason
+        )
 
     @pages.get("/<wallet>")
     def shown(wallet: str) -> Response:
@@ -62,7 +65,7 @@ def blueprint(its: Accounts, zone: ZoneInfo) -> Blueprint:
         """Suspend a member, or restore it, with a reason; it has to be confirmed."""
         form, actor = request.form, gate.principal().actor
         given = form.get("reason", "")
-        its.one(wallet)
+        its.one(gate.principal(), wallet)
         try:
             if form.get("status") not in suspensions.ASKED:
                 raise ActUnclearError("say whether it is suspended or restored")

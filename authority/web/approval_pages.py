@@ -29,6 +29,7 @@ from authority.people import dangerous, proposals, reads
 from authority.people.appointing import WHY_GIVEN
 from authority.people.dangerous import (
     APPOINT,
+    CORRECTION,
     CREDITS,
     ERASE,
     HANDOVER,
@@ -55,7 +56,7 @@ MOST_SHOWN = 50
 ABOUT_A_PERSON = {ERASE: "who is to be erased", APPOINT: "people"}
 """What the log says is read where the approver is shown who it is about."""
 ON_THIS_PAGE = (PARAMETERS, OPERATOR, HANDOVER, UPGRADE, ERASE, UNMASK)
-"""Credits are proposed where they are booked: at /treasury/credits."""
+"""Credits and corrections are proposed where they are entered: at /treasury/credits, and on the bill's page."""
 CREDITS_PER_KWH = 6
 PRICES = ("feed_in_price", "retail_price", "wheeling")
 LONGEST_DAYS = 365
@@ -127,19 +128,21 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
             found = proposals.of(session, id, who.roles)
         reads.note(app.store, who, "proposals", reads.EVERYBODY, now)
         about = None
-        if found.kind in ABOUT_A_PERSON and proposals.state_of(found, now) == proposals.WAITING:
+        may = _may(app, found, who, now)
+        if found.kind in ABOUT_A_PERSON and may["approve"]:
             reads.note(app.store, who, ABOUT_A_PERSON[found.kind], str(found.data["person"]), now)
             with app.store.read() as session:
                 about = dangerous.behind(session, str(found.data["person"]))
         with app.store.read() as session:
-            members = names(session) if found.kind == CREDITS else {}
+            told = TREASURER in who.roles or may["approve"]
+            members = names(session) if found.kind in (CREDITS, CORRECTION) and told else {}
         return render(
             "approval.html",
             status,
             found=found,
             kind=KINDS[found.kind],
             lines=_lines(found, members, app.home.settings.epoch.seconds, at),
-            may=_may(app, found, who, now),
+            may=may,
             about=about,
             shown=shown,
             by_keys=KINDS[found.kind].by is By.KEYS,
@@ -275,6 +278,16 @@ def _lines(
             (wording.word("member"), members.get(data["wallet"], data["wallet"])),
             (way, gettext("%(credits)s credits", credits=figures.credits(abs(amount)))),
             (gettext("the bank's reference"), data["reference"]),
+        ]
+    if found.kind == CORRECTION:
+        amount = data["amount"]
+        return [
+            (wording.word("member"), members.get(data["wallet"], data["wallet"])),
+            (gettext("the line"), gettext("bill %(bill)s, line %(line)s", bill=data["bill"], line=data["line"])),
+            (
+                gettext("pays more with the next bill") if amount > 0 else gettext("pays less with the next bill"),
+                gettext("%(credits)s credits", credits=figures.credits(abs(amount))),
+            ),
         ]
     return [
         (translated(_NAMES.get(name, name)), wording.word(value) if name == "role" else str(value))

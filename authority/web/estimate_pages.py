@@ -82,6 +82,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
         form = request.form
         try:
             entering = _entering(form, zone, seconds)
+            treasury.check_reason(entering.reason)
             if form.get("act") != "save":
                 return shown(form, entering)
             treasury.estimate(gate.principal(), **_said(entering))

@@ -43,8 +43,8 @@ def blueprint(its: MeterExchange, zone: ZoneInfo) -> Blueprint:
 
     def render(name: str, step: str = "", message: str = "", status: int = 200, **words: Any) -> Response:
         who = gate.principal()
-        its.note(who)
         found = its.shown(name)
+        its.note(who, name)
         step = step if step in STEPS and STEPS.index(step) <= STEPS.index(found.step) else found.step
         may_act = bool(OPERATES & who.roles)
         preview: ExchangePreview | None = None

@@ -15,7 +15,7 @@ from authority.api import gate
 from authority.api.gate import PUBLIC, Rule
 from authority.app import App
 from authority.language import reading
-from authority.language.reading import ENGLISH, LANGUAGES, current, gettext, said, translated, translated_number
+from authority.language.reading import ENGLISH, LANGUAGES, current, gettext, translated, translated_number
 from authority.people import records
 from authority.web import ranges, script_words, wording
 from authority.web.answers import is_here, redirect
@@ -34,7 +34,8 @@ def install(flask: Flask, default: str) -> None:
     env.install_gettext_callables(translated, translated_number, newstyle=True)  # type: ignore[attr-defined]
     env.filters.update(
         sentence=sentence,
-        said=said,
+        said=wording.words_of,
+        command=wording.command_of,
         first_upper=first_upper,
         first_lower=first_lower,
         word=wording.word,
@@ -85,8 +86,11 @@ def _is_program() -> bool:
 
 
 def sentence(text: object) -> str:
-    """What an error says, as a sentence of its own in the reader's language."""
-    return gettext("%(sentence)s.", sentence=first_upper(said(str(text))))
+    """What an error says, as a sentence of its own in the reader's language; a command is named by who may give it."""
+    told = gettext("%(sentence)s.", sentence=first_upper(wording.words_of(str(text))))
+    if not wording.is_for_the_server(str(text)):
+        return told
+    return f"{told} {gettext('Whoever looks after the server does that, by a command.')}"
 
 
 def first_upper(text: str) -> str:

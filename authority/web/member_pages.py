@@ -312,6 +312,8 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             if act in ("pause", "resume"):
                 members.pause_standing(who, its, paused=act == "pause")
             elif act == "end":
+                if request.form.get("confirm") != "yes":
+                    return trading_page(None, gettext("nothing is done yet: tick the box to say that it is meant"), 409)
                 members.end_standing(who, its)
             else:
                 order = _order(request.form)

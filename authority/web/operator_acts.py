@@ -49,6 +49,10 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
 )
 
 
+SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How the files of spreadsheets begin: XLSX and ODS, and the XLS of before."""
+
+
 def blueprint(shown: Shown) -> Blueprint:
     """The acts over an opened authority."""
     acts = Blueprint("acts", __name__, url_prefix="/op")
@@ -217,6 +221,8 @@ def blueprint(shown: Shown) -> Blueprint:
         text, agreed = request.form.get("csv", ""), request.form.get("agreed", "")
         try:
             text = _file() or text
+            if not text.strip():
+                raise ListInvalidError("choose a file, or type the list: its first line is id,login,name,member")
             rows = inviting.parse(text)
             if not agreed:
                 with app.store.read() as session:
@@ -256,6 +262,12 @@ def _file() -> str:
     """The text of a file that came with the form; empty where none did. ListInvalidError."""
     file = request.files.get("file")
     data = b"" if file is None else file.read()
+    if file is not None and file.filename and not data.strip():
+        raise ListInvalidError("this file is empty: choose the one that has the list")
+    if data.startswith(SPREADSHEETS):
+        raise ListInvalidError(
+            "this is a spreadsheet's own file: in the spreadsheet save it as CSV UTF-8, and send that"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -46,12 +46,12 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "operator.meters",
         "operator.meter",
         "operator.meter_day",
-        "operator.members",
         "operator.wallets",
         "operator.leaving",
     ),
     Rule(SEES_WHAT_WAITS),
-)
+) | {"operator.members": Rule(OPERATES)}
+"""Of who may sign in nothing is left without names and logins, so that page is for who sees them."""
 GAP_SECONDS = 14 * 86_400
 """How far back a meter's gaps are looked for."""
 SHOWN_APPROVALS = 20
@@ -78,6 +78,7 @@ class Shown:
             message=message,
             at=self._at,
             may_act=bool(OPERATES & gate.principal().roles),
+            sees_names=gate.principal().sees_names,
             zone=self.zone.key,
             age=judgement.age,
             **words,
@@ -93,7 +94,7 @@ class Shown:
 
     def waiting(self) -> Response:
         """What waits for a person, the most urgent first."""
-        gathered, problems = self.waits.waiting()
+        gathered, problems = self.waits.waiting(gate.principal())
         meters = {judgement.meter_subject(each): each for each in gathered.meters}
         return self._page("op.html", WAITING, "", 200, facts=gathered, problems=problems, meters=meters)
 
@@ -111,6 +112,7 @@ class Shown:
             HELD,
             message,
             status,
+            whose=self.held.whose_meter(meter),
             readings=found,
             more=more,
             count=count,
@@ -124,7 +126,8 @@ class Shown:
     def reading(self, log_index: int, message: str = "", status: int = 200, reason: str = "") -> Response:
         """One reading with its evidence."""
         found = self.held.evidence(log_index)
-        return self._page("op_reading.html", HELD, message, status, reading=found, reason=reason)
+        whose = self.held.whose(log_index)
+        return self._page("op_reading.html", HELD, message, status, whose=whose, reading=found, reason=reason)
 
     def enrolments(self, message: str = "", status: int = 200, **words: Any) -> Response:
         """Gateways that wait for a decision, approvals on their way, and the form for a claim."""
@@ -173,14 +176,14 @@ class Shown:
 
     def meters(self) -> Response:
         """Every meter in use: its last reading, and what is wrong with it."""
-        gathered, problems = self.waits.waiting()
+        gathered, problems = self.waits.waiting(gate.principal())
         wrong: dict[str, list[str]] = {}
         for problem in problems:
             kind, _, name = problem.subject.partition(" ")
             if kind in ("meter", "gateway"):
                 wrong.setdefault(name.partition(" ")[0], []).append(problem.text)
         after, last = request.args.get("after", "")[:129], ranges.day_of(request.args.get("to", ""), self.days.today())
-        shown = self.days.map(last, after)
+        shown = self.days.map(last, after, names=gate.principal().sees_names)
         first, to = (date.fromisoformat(shown.days[place]) for place in (0, -1))
         next_ = min(to + timedelta(days=len(shown.days)), self.days.today())
         return self._page(
@@ -237,9 +240,10 @@ class Shown:
             )
             return self._page(
                 "op_meter.html",
-                "meters",
+                METERS,
                 "",
                 200,
+                whose=self.days.whose(gateway, meter_name),
                 meter=meter,
                 gateway=session.get_one(Gateway, gateway),
                 told=facts.told_problems(session.get_one(Gateway, gateway).status),
@@ -253,7 +257,7 @@ class Shown:
     def wallets(self, message: str = "", status: int = 200, reason: str = "") -> Response:
         """Wallets that members asked for in the place of those that they have."""
         with self.app.store.read() as session:
-            rows = wallet_requests.listed(session)
+            rows = wallet_requests.listed(session, names=gate.principal().sees_names)
         return self._page(
             "op_wallets.html",
             "wallet requests",
@@ -269,7 +273,7 @@ class Shown:
         """People who asked to leave, and what stands in the way of those that were approved."""
         now = self.app.clock()
         with self.app.store.read() as session:
-            rows = leave_requests.listed(session)
+            rows = leave_requests.listed(session, names=gate.principal().sees_names)
         return self._page(
             "op_leaving.html",
             "leave requests",

@@ -27,7 +27,7 @@ from authority.people.errors import (
 from authority.people.limits import AddressLimit
 from authority.people.oidc_sign_in import VIA_OIDC
 from authority.people.passkeys import Site
-from authority.people.roles import FORMER, OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS, TREASURER
+from authority.people.roles import FORMER, OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS, TREASURER, usable
 from authority.refusals import NotFoundError
 from authority.store.persons import Person, PersonSession
 from authority.web import languages
@@ -275,6 +275,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
                 shortest=passwords.SHORTEST,
                 again=again,
                 scope_words=SCOPE_WORDS,
+                scopes=usable(who.roles),
                 now=now,
                 **ways_in(app),
             )
@@ -296,6 +297,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         scopes = [scope for scope in SCOPES if scope in request.form.getlist("scope")]
         days = request.form.get("days", "")
         try:
+            tokens.require_usable(gate.principal(), scopes)
             with app.store.write() as session:
                 name, length = request.form.get("name", ""), int(days) if days.isascii() and days.isdigit() else 0
                 _, secret = tokens.make(session, gate.principal(), name, scopes, length, app.clock())

@@ -20,12 +20,16 @@ def view_of(text: str) -> str:
 
 
 def day_of(text: str, today: date) -> date:
-    """The day that an address names, today at the latest; today where it names none."""
+    """The day that an address names; today where it names none. DaysInvalidError for what is none, or has not come."""
+    if not text.strip():
+        return today
     try:
         found = date.fromisoformat(text)
     except ValueError:
-        return today
-    return min(max(found, date(2000, 1, 1)), today)
+        raise days.DaysInvalidError("a day is written as 2026-06-21") from None
+    if found > today:
+        raise days.DaysInvalidError("this day has not come yet: the last day that there is is today")
+    return max(found, date(2000, 1, 1))
 
 
 def around(view: str, day: date) -> tuple[date, date]:

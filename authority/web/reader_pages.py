@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request
 
 from authority.api import days, gate
 from authority.api.gate import Rule
-from authority.api.paging import AT_ONCE, cut
+from authority.api.paging import AT_ONCE
 from authority.app import App
 from authority.people import reads
 from authority.web.answers import page, place
@@ -27,8 +27,7 @@ def blueprint(app: App) -> Blueprint:
         account = who.member if who.is_own else who.former
         names = [who.pseudonym, *([] if account is None else [account.wallet])]
         with app.store.read() as session:
-            found = reads.of(session, names, place("before"), AT_ONCE + 1, everybody=everybody)
-        shown, older = cut(found, lambda each: each.log_index)
+            shown, older = reads.of(session, names, place("before"), AT_ONCE, everybody=everybody)
         text = render_template(
             "readers.html",
             readings=shown,

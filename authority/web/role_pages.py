@@ -1,24 +1,32 @@
-"""The authority's pages of people and their roles: who may do what for the department, given and taken."""
+"""The authority's pages of people and their roles: who may do what for the department, given and taken.
+
+They show people of the department. Anybody else is found by the login, which whoever types it knows: by a pseudonym out
+of the log nobody is shown here, for that takes two people.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from flask import Blueprint, Response, render_template, request, url_for
+from sqlalchemy.orm import Session
 
 from authority.api import gate
 from authority.api.gate import Rule
 from authority.app import App
 from authority.language.reading import marked
 from authority.people import appointing, reads, records, sessions
-from authority.people.errors import ActUnclearError, PeopleError
+from authority.people.errors import ActUnclearError, PeopleError, PersonUnknownError
 from authority.people.roles import AUTHORITY, OF_THE_DEPARTMENT, ROLES
+from authority.refusals import NotFoundError
+from authority.store.persons import Person
 from authority.web.answers import page, redirect, status_of
 
 OF_AUTHORITY = frozenset({AUTHORITY})
 RULES: Mapping[str, Rule] = dict.fromkeys(
-    ("role_pages.listed", "role_pages.shown", "role_pages.change"), Rule(OF_AUTHORITY)
+    ("role_pages.listed", "role_pages.find", "role_pages.shown", "role_pages.change"), Rule(OF_AUTHORITY)
 )
+NOBODY = marked("nobody signs in with that login: look at it again")
 PEOPLE = "people"
 """What the log says that was read."""
 WHY = marked("it changes what somebody may do here")
@@ -37,18 +45,39 @@ def blueprint(app: App) -> Blueprint:
     def note(subject: str = reads.EVERYBODY) -> None:
         reads.note(app.store, gate.principal(), PEOPLE, subject, app.clock())
 
-    @pages.get("")
-    def listed() -> Response:
+    def list_page(message: str = "", status: int = 200, login: str = "") -> Response:
         note()
         with app.store.read() as session:
-            people = records.listed(session, app.clock())
-        people.sort(key=lambda each: not {held["role"] for held in each["roles"]} & OF_THE_DEPARTMENT)
-        return page(render_template("people.html", people=people, may=MAY))
+            people = records.of_the_department(session, app.clock())
+        return page(render_template("people.html", people=people, may=MAY, message=message, login=login), status)
 
-    def one(pseudonym: str, message: str = "", status: int = 200) -> Response:
+    @pages.get("")
+    def listed() -> Response:
+        return list_page()
+
+    @pages.post("")
+    def find() -> Response:
+        """Somebody by its login, of the department or not; nothing is kept in an address."""
+        login = request.form.get("login", "")
+        try:
+            with app.store.read() as session:
+                pseudonym = records.find(session, login).pseudonym
+        except PersonUnknownError:
+            return list_page(NOBODY, 404, login)
+        return one(pseudonym, login=login)
+
+    def person_of(session: Session, pseudonym: str, login: str) -> Person:
+        """Who is meant; NotFoundError for who is not of the department and whose login was not typed."""
+        person = records.by_pseudonym(session, pseudonym)
+        is_named = bool(login) and records.as_login(login) == person.login
+        if not is_named and not records.is_of_the_department(session, person):
+            raise NotFoundError("there is nobody of that pseudonym; see the list of people")
+        return person
+
+    def one(pseudonym: str, message: str = "", status: int = 200, login: str = "") -> Response:
         who, now = gate.principal(), app.clock()
         with app.store.read() as session:
-            person = records.by_pseudonym(session, pseudonym)
+            person = person_of(session, pseudonym, login)
             found = records.listed(session, now, person)[0]
             fresh = sessions.is_fresh(session, who.session, now)
         note(pseudonym)
@@ -59,6 +88,7 @@ def blueprint(app: App) -> Blueprint:
             may=MAY,
             held=[role for role in ROLES if role in has & OF_THE_DEPARTMENT],
             others=[role for role in ROLES if role in OF_THE_DEPARTMENT - has],
+            login=login,
             is_oneself=who.pseudonym == pseudonym,
             fresh=fresh,
             message=message,
@@ -73,9 +103,9 @@ def blueprint(app: App) -> Blueprint:
     def change(pseudonym: str) -> Response:
         """Propose that a role is given, or take one; sent twice it is done once. It takes a sign-in of just now."""
         who, now = gate.principal(), app.clock()
-        act, role = request.form.get("act", ""), request.form.get("role", "")
+        act, role, login = (request.form.get(name, "") for name in ("act", "role", "login"))
         with app.store.read() as session:
-            records.by_pseudonym(session, pseudonym)
+            person_of(session, pseudonym, login)
         try:
             if act not in ("give", "take"):
                 raise ActUnclearError("say whether the role is given or taken")
@@ -89,7 +119,7 @@ def blueprint(app: App) -> Blueprint:
                 made = appointing.propose(app, who, pseudonym, role)
                 return redirect(url_for("approvals.proposal", proposal=made))
         except PeopleError as error:
-            return one(pseudonym, str(error), status_of(error))
-        return redirect(url_for("role_pages.shown", pseudonym=pseudonym))
+            return one(pseudonym, str(error), status_of(error), login)
+        return redirect(url_for("role_pages.listed"))
 
     return pages

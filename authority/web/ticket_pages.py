@@ -89,7 +89,8 @@ def member_blueprint(app: App, its: Tickets) -> Blueprint:
 
     def form(given: Mapping[str, str], message: str = "", status: int = 200) -> Response:
         about = asked(given)
-        return words.page("ticket_new.html", message, status, asked=about, given=given)
+        open_one = its.open_of(gate.own_member(app, DISPUTES), about)
+        return words.page("ticket_new.html", message, status, asked=about, given=given, open_one=open_one)
 
     @mine.get("")
     def listed() -> Response:
@@ -107,16 +108,20 @@ def member_blueprint(app: App, its: Tickets) -> Blueprint:
     def ask() -> Response:
         about, given = asked(request.form), request.form
         try:
-            number = its.ask(
+            found = its.ask(
                 gate.principal(), gate.own_member(app, DISPUTES), about, given.get("reason", ""), given.get("text", "")
             )
         except TicketInvalidError as error:
             return form(given, str(error), status_of(error))
-        return redirect(url_for("my_disputes.shown", number=number))
+        added = 1 if found.added else None
+        return redirect(url_for("my_disputes.shown", number=found.number, added=added))
 
     def one(number: int, message: str = "", status: int = 200, text: str = "") -> Response:
         shown = its.one_of_mine(gate.own_member(app, DISPUTES), number)
-        return words.page("ticket.html", message, status, shown=shown, ticket=shown.ticket, text=text, of_desk=False)
+        added = request.method == "GET" and request.args.get("added") == "1"
+        return words.page(
+            "ticket.html", message, status, shown=shown, ticket=shown.ticket, text=text, of_desk=False, added=added
+        )
 
     @mine.get("/<int:number>")
     def shown(number: int) -> Response:

@@ -21,6 +21,7 @@ from authority.billing.credits import LONGEST_REFERENCE
 from authority.billing.errors import (
     AssignmentInvalidError,
     BillingError,
+    CorrectionBilledError,
     OwedOtherwiseError,
     PaymentUnknownError,
     ReasonMissingError,
@@ -58,6 +59,7 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "treasurer.bill",
         "treasurer.bill_pdf",
         "treasurer.correct",
+        "treasurer.withdraw_correction",
         "treasurer.payments",
         "treasurer.take_in",
         "treasurer.withdraw_payment",
@@ -110,6 +112,10 @@ class Correcting:
     line: int
     amount: int
     reason: str
+
+    def beyond(self, amount: int) -> bool:
+        """Whether it is of more than an amount of the bill."""
+        return abs(self.amount) > abs(amount)
 
 
 def moment(seconds: int, zone: ZoneInfo) -> str:
@@ -264,7 +270,11 @@ def blueprint(treasury: Treasury) -> Blueprint:
     # Credits
 
     def credits_page(
-        form: Mapping[str, str] | None = None, moving: Moving | None = None, message: str = "", status: int = 200
+        form: Mapping[str, str] | None = None,
+        moving: Moving | None = None,
+        message: str = "",
+        status: int = 200,
+        has: int | None = None,
     ) -> Response:
         treasury.note(gate.principal(), what=CREDITS)
         text = render_template(
@@ -277,6 +287,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             message=message,
             limit=treasury.credit_limit,
             needs_two=treasury.needs_two,
+            has=has,
         )
         return page(text, status)
 
@@ -293,8 +304,9 @@ def blueprint(treasury: Treasury) -> Blueprint:
                 raise BookingInvalidError("this is above the limit: type the amount again")
             confirmed = abs(moving.amount) if form.get("act") != "save" else moving.confirmed
             treasury.check_credits(moving.member, moving.amount, moving.reference, confirmed)
+            has = treasury.free_credits(moving.member, -moving.amount) if moving.amount < 0 else None
             if form.get("act") != "save":
-                return credits_page(form, moving)
+                return credits_page(form, moving, has=has)
             if treasury.needs_two(moving.amount):
                 proposal = treasury.propose_credits(gate.principal(), moving.member, moving.amount, moving.reference)
                 return redirect(url_for("approvals.proposal", proposal=proposal))
@@ -409,6 +421,8 @@ def blueprint(treasury: Treasury) -> Blueprint:
         message: str = "",
         status: int = 200,
         unpaid: str = "",
+        takes_two: bool = False,
+        kept: str = "",
     ) -> Response:
         view = treasury.bill(number)
         treasury.note(gate.principal(), view.bill.wallet)
@@ -419,6 +433,9 @@ def blueprint(treasury: Treasury) -> Blueprint:
             correcting=correcting,
             message=message,
             unpaid=unpaid,
+            takes_two=takes_two,
+            limit=treasury.credit_limit,
+            kept=kept,
             longest=LONGEST_REASON,
         )
         return page(text, status)
@@ -438,13 +455,29 @@ def blueprint(treasury: Treasury) -> Blueprint:
         form = request.form
         try:
             correcting = _correcting(form, len(treasury.bill(number).document["lines"]))
+            said_of = (number, correcting.line, correcting.amount, correcting.reason)
+            takes_two = treasury.correction_takes_two(*said_of)
             if form.get("act") != "save":
-                return bill_page(number, form, correcting)
-            treasury.correct(gate.principal(), number, correcting.line, correcting.amount, correcting.reason)
-        except (CorrectionInvalidError, amounts.AmountInvalidError, NamesSomebodyError) as error:
+                return bill_page(number, form, correcting, takes_two=takes_two)
+            if takes_two:
+                proposal = treasury.propose_correction(gate.principal(), *said_of)
+                return redirect(url_for("approvals.proposal", proposal=proposal))
+            treasury.correct(gate.principal(), *said_of)
+        except (CorrectionInvalidError, amounts.AmountInvalidError, NamesSomebodyError, PeopleError) as error:
             return bill_page(number, form, message=str(error), status=409)
-        location = url_for("treasurer.bill", number=number, _anchor="corrections")
-        return redirect(location)
+        return redirect(url_for("treasurer.bill", number=number, _anchor="corrections"))
+
+    @treasurer.post("/bills/<int:number>/corrections/<int:log_index>")
+    def withdraw_correction(number: int, log_index: int) -> Response:
+        """Take a correction back that no bill has yet; sent twice it is done once."""
+        reason = typed.line(request.form.get("reason", ""))
+        try:
+            if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+                raise ReasonMissingError(f"say why, in 1 to {LONGEST_REASON} characters")
+            treasury.withdraw_correction(gate.principal(), number, log_index, reason)
+        except (CorrectionBilledError, ReasonMissingError, NamesSomebodyError) as error:
+            return bill_page(number, kept=str(error), status=409)
+        return redirect(url_for("treasurer.bill", number=number, _anchor="corrections"))
 
     return treasurer
 

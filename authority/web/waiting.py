@@ -20,7 +20,7 @@ from authority.api.schemas import schema_of
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.people import reads
-from authority.people.roles import READ_OPERATIONS, SEES_WHAT_WAITS
+from authority.people.roles import READ_OPERATIONS, SEES_WHAT_WAITS, Principal
 from authority.status import facts, judgement
 from authority.status.facts import Facts
 from authority.status.judgement import Problem
@@ -45,7 +45,7 @@ class MeterWaiting:
     """A meter, and what waits of its readings."""
 
     meter: str = described("GATEWAY/METER.")
-    member: str = described("The member's name.")
+    member: str | None = described("The member's name; null for who is not an operator.")
     state: str = described("planned, active, suspended or retired.")
     last_interval_end: int | None = described("The end of its last interval; null where none came.")
     on_the_way: int = described("Readings that passed and are not on the chain yet.")
@@ -108,11 +108,11 @@ class Waits:
     def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
         self.app, self._client = app, client
 
-    def waiting(self) -> tuple[Facts, list[Problem]]:
-        """What is known of the campus, and what of it waits for a person, the most urgent first."""
+    def waiting(self, who: Principal) -> tuple[Facts, list[Problem]]:
+        """What is known of the campus, as who asks may see it, and what of it waits, the most urgent first."""
         asking = self._client()
         try:
-            gathered = facts.gather(self.app, asking)
+            gathered = facts.gather(self.app, asking, names=who.sees_names)
         finally:
             asking.close()
         return gathered, judgement.problems(gathered)
@@ -165,7 +165,8 @@ def blueprint(its: Waits) -> APIBlueprint:
         responses=NOT_YOURS,
     )
     def waiting() -> dict[str, Any]:
-        reads.note(its.app.store, gate.principal(), WAITING, reads.EVERYBODY, its.app.clock())
-        return asdict(_waiting(*its.waiting()))
+        who = gate.principal()
+        reads.note(its.app.store, who, WAITING, reads.EVERYBODY, its.app.clock())
+        return asdict(_waiting(*its.waiting(who)))
 
     return operations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from authority.language.reading import marked, translated
+import re
+
+from authority.language.reading import marked, said, translated
 
 CODES = frozenset(
     (
@@ -105,3 +107,47 @@ def subject(text: str) -> str:
     """What a problem is about: a kind of part, and its name as it is."""
     kind, gap, name = text.partition(" ")
     return word(kind) + gap + name
+
+
+COMMANDS = frozenset(
+    (
+        "alerts", "announcements", "approvals", "audit", "backup", "billing", "certificates", "collector", "credits",
+        "dataset", "demo", "deploy", "enrol", "fund", "handover", "idl", "init", "installations", "market", "members",
+        "meters", "operator", "parameters", "pause", "people", "plot", "recover", "restore", "resume", "serve",
+        "settlement", "simulate", "status", "tickets", "upgrade", "validator", "verifier", "watchdog", "web",
+    )
+)  # fmt: skip
+"""The authority's commands, as they stand in messages that terminals and pages have in common."""
+_COMMAND = re.compile(
+    rf"`?\(?(?<![\w-])(?:authority (?:{'|'.join(sorted(COMMANDS))})(?![\w-])"
+    r"|edge-agent [a-z]+|systemctl [a-z]+ |journalctl -)"
+)
+_LEADS_THERE = re.compile(r"(?:[;:,.]\s*|\s+)(?:see|or|and|with|load one with|\S*โปรด\S*|หรือใช้|และ)?\s*:?\s*$")
+_LOOKS_ALONE = re.compile(r"authority (?:status|\w+ (?:list|show|owed|sessions|held))\b")
+
+
+def apart(text: str) -> tuple[str, str]:
+    """A message of a service in words for a page, and the command that it names for a terminal; empty where none.
+
+    Services say in one sentence what is wrong and which command helps. Who reads a page has no terminal.
+    """
+    found = _COMMAND.search(text)
+    if found is None:
+        return text, ""
+    return _LEADS_THERE.sub("", text[: found.start()]).rstrip(" :;,("), text[found.start() :].strip("`() ")
+
+
+def words_of(text: str) -> str:
+    """What an error says, in the reader's language and without the command."""
+    return apart(said(text))[0]
+
+
+def command_of(text: str) -> str:
+    """The command that an error's text names; empty where it names none."""
+    return apart(said(text))[1]
+
+
+def is_for_the_server(text: str) -> bool:
+    """Whether an error's text names a command that does something, and does not only show what pages show."""
+    command = command_of(text)
+    return bool(command) and not _LOOKS_ALONE.match(command)

@@ -197,8 +197,11 @@ class Reference:
         acts = [(index, json.loads(leaf[1:])) for index, leaf in enumerate(leaves) if leaf[0] == ACT]
         closed = sorted((index, act["data"]["period"]) for index, act in acts if act["kind"] == "billing_period_closed")
         estimates = {index: act["data"] for index, act in acts if act["kind"] == "consumption_estimated"}
+        gone = {act["data"]["correction"] for _, act in acts if act["kind"] == "correction_withdrawn"}
         for index, act in acts:
             data = act["data"]
+            if index in gone:
+                continue
             period = next((period for at, period in closed if index < at), None)
             if period is None:
                 continue

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from argparse import Namespace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,9 +15,10 @@ from sqlalchemy import select
 from authority.api import gate, idempotency
 from authority.api.gate import SAFE
 from authority.app import App
-from authority.people import records
+from authority.people import kept_answers, records
 from authority.people import tokens as programs
-from authority.people.roles import AUTHORITY, MEMBER, OPERATOR, ROLES, SCOPES
+from authority.people.roles import AUTHORITY, MEMBER, ROLES, SCOPES
+from authority.service import settlement_command
 from authority.store.persons import KeptAnswer, Person, ProgramToken
 from authority.web import access
 
@@ -158,7 +163,7 @@ def test_a_fault_is_not_kept_and_may_be_tried_again(site: PeopleSite, monkeypatc
 
 
 def test_a_key_is_one_persons_or_one_tokens_own(site: PeopleSite) -> None:
-    mine, theirs = send(site), send(site, role=OPERATOR)
+    mine, theirs = send(site), send(site, role="other")
     assert idempotency.REPLAYED not in theirs.headers
     assert mine.json["secret"] != theirs.json["secret"]
     with site.app.store.write() as session:
@@ -183,7 +188,8 @@ def test_who_may_not_come_in_is_told_nothing_of_what_was_answered(site: PeopleSi
     assert send(site).status_code == 401
     foreign = site.client(AUTHORITY).post(URL, json=TOKEN, headers={"Idempotency-Key": KEY, "Accept": "*/*"})
     assert foreign.status_code == 403, "without the form's own token"
-    assert send(site, role=AUTHORITY).status_code < 300, "what was refused there is not kept"
+    own = {**TOKEN, "scopes": ["audit:read"]}
+    assert send(site, role=AUTHORITY, json=own).status_code < 300, "what was refused there is not kept"
 
 
 def test_keys_are_kept_for_a_day_at_least_and_go_with_the_person(site: PeopleSite, clock: Any) -> None:
@@ -210,3 +216,38 @@ def test_keys_are_kept_for_a_day_at_least_and_go_with_the_person(site: PeopleSit
         assert len(session.scalars(select(KeptAnswer)).all()) == 1, "what is older is gone"
         records.erase(session, session.get_one(Person, site.people[MEMBER].id), by="test", now=clock.now)
         assert session.scalars(select(KeptAnswer)).all() == []
+
+
+def test_what_is_kept_is_deleted_when_its_time_is_over_though_nobody_writes(
+    site: PeopleSite, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert send(site).status_code == 201
+    clock.now += kept_answers.KEPT_SECONDS
+    assert not kept_answers.look(site.app), "until then the answer is given again"
+    clock.now += 1
+    started: list[Any] = []
+    monkeypatch.setattr(settlement_command.command, "run", lambda _, beside: started.extend(beside))
+    settlement_command.run(Namespace(action=None))
+    assert kept_answers.run in started, "it is one of the rounds of the process that settles"
+    stop = threading.Event()
+    round_ = threading.Thread(target=kept_answers.run, args=(site.app, None, stop))
+    round_.start()
+    try:
+        assert until(lambda: kept(site) == 0)
+    finally:
+        stop.set()
+        round_.join(10)
+    assert not kept_answers.look(site.app)
+
+
+def kept(site: PeopleSite) -> int:
+    with site.app.store.read() as session:
+        return len(session.scalars(select(KeptAnswer)).all())
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Whether it comes to hold within some seconds."""
+    ends = time.monotonic() + 10
+    while not holds() and time.monotonic() < ends:
+        time.sleep(0.02)
+    return holds()

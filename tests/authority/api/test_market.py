@@ -196,7 +196,8 @@ def test_page_resource_and_csv_say_the_same_to_strangers(app: App, clock: Any) -
     ):  # fmt: skip
         assert client.get(f"/api/v1/market/prices?{bad}").status_code == 400, bad
         assert client.get(f"/market/prices.csv?{bad}").status_code == 400, bad
-    assert client.get("/market?view=week&day=x").status_code == 200
+    assert client.get("/market?view=week").status_code == 200
+    assert client.get("/market?view=week&day=x").status_code == 400
 
 
 def market_day(clock: Any) -> date:

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packed_accounts import paid_book
 
-from authority.billing.bill import CLOSED, CORRECTED, LoggedAct, Window, bills_of, bills_so_far, ranges, trades_of
+from authority.billing.bill import (
+    CLOSED,
+    CORRECTED,
+    CORRECTION_WITHDRAWN,
+    LoggedAct,
+    Window,
+    bills_of,
+    bills_so_far,
+    ranges,
+    trades_of,
+)
 from authority.billing.errors import BillingError
 from authority.billing.facts import Facts, Retirement, Withdrawal
 from authority.chain.idl import Event
@@ -171,6 +181,10 @@ def test_what_is_entered_is_on_the_bill_so_far_of_the_earliest_open_period_alone
     later = LoggedAct(3, CLOSED, {"period": 1})
     after = LoggedAct(4, CORRECTED, {"wallet": "m", "amount": -7, "bill": 1, "line": 1, "reason": "x"})
     assert corrected(2, closed, correction, later, after) == [-7]
+    withdrawn = LoggedAct(3, CORRECTION_WITHDRAWN, {"correction": 2, "wallet": "m"})
+    assert corrected(1, closed, correction, withdrawn) == []
+    late = LoggedAct(5, CORRECTION_WITHDRAWN, {"correction": 2, "wallet": "m"})
+    assert corrected(2, closed, correction, later, after, late) == [-7], "a bill had it before, and so it stays"
     everybodys = [bill.member for bill in bills_so_far(1, facts, Leaves([closed]))]
     assert everybodys == [bill.member for bill in bills_so_far(1, facts, Leaves([closed]), "m")] == ["m"]
     assert [*bills_so_far(1, facts, Leaves([closed]), "nobody")] == []

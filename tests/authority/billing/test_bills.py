@@ -99,6 +99,11 @@ def test_a_period_from_preview_to_correction(campus, billing, capsys, tmp_path):
     said = ("correct", 4, "--line", 2, "--amount", -5_000_000, "--reason", "the lift was billed to the wrong flat")
     assert billing(*said, "--dry-run")["changed"] is False
     assert [billing(*said)["changed"] for _ in range(2)] == [True, False]
+    slip = billing("correct", 4, "--line", 2, "--amount", 77_000_000, "--reason", "a slip")["log_index"]
+    taken = ("withdraw-correction", slip, "--reason", "typed at the wrong line")
+    assert billing(*taken, "--dry-run")["changed"] is False
+    assert [billing(*taken)["changed"] for _ in range(2)] == [True, False]
+    assert "correction_unknown" in billing("withdraw-correction", 0, "--reason", "x", status=1)
     run_epochs(campus, worker, end_of_period(campus) + GRACE_EPOCHS)
     found = certificates.check(certificate.link)
     assert [step.holds for step in found.steps] == [True] * 5, found.steps
@@ -112,7 +117,10 @@ def test_a_period_from_preview_to_correction(campus, billing, capsys, tmp_path):
     _forged(campus, certificate.retired[0].log_index, -1)
     billing("close", 1)
     billing("issue", 1)
-    corrected = next(line for line in issued(campus, 1)["D"]["lines"] if line["kind"] == "correction")
+    (corrected,) = [line for line in issued(campus, 1)["D"]["lines"] if line["kind"] == "correction"]
+    (leaf, _), *_ = corrected["leaves"]
+    assert "correction_billed" in billing("withdraw-correction", leaf, "--reason", "too late", status=1)
+    assert main(["audit", "bill", "8", "--home", str(campus.home_path)]) == 0, capsys.readouterr().out
     assert (corrected["amount"], corrected["bill"], corrected["of_line"]) == (-5_000_000, 4, 2)
     assert issued(campus, 0) == before
     assert [each["number"] for each in billing("show", "D")] == [4, 8]

@@ -18,7 +18,7 @@ from authority.chain.client import ChainClient
 from authority.log import gate
 from authority.operations import suspensions
 from authority.people import records, tokens
-from authority.people.roles import AUDITOR, AUTHORITY, MEMBER, OPERATOR, READ_OPERATIONS
+from authority.people.roles import AUDITOR, AUTHORITY, DELEGATE, MEMBER, OPERATOR, READ_OPERATIONS
 from authority.store.log import Act
 from authority.store.people import StatusRequest, User
 
@@ -186,8 +186,10 @@ def test_the_list_is_of_who_takes_part_and_says_what_is_not_known(plain: PeopleS
     found = plain.client(OPERATOR).get("/op/accounts?q=tory+b").text
     assert ("Dormitory B" in found, "Dormitory A" in found) == (True, False)
     assert "No account has that" in plain.client(OPERATOR).get("/op/accounts?q=%25").text
-    shown = plain.client(AUDITOR).get(f"/op/accounts/{plain.members['Dormitory A'].wallet}").text
-    assert "The Delegate" in shown
+    one = f"/op/accounts/{plain.members['Dormitory A'].wallet}"
+    assert "The Delegate" in plain.client(OPERATOR).get(one).text
+    shown = plain.client(AUDITOR).get(one).text
+    assert plain.people[DELEGATE].pseudonym in shown
     assert "Suspend</button>" not in shown, "an auditor only looks"
 
 

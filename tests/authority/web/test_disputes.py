@@ -115,6 +115,35 @@ def test_a_line_is_disputed_answered_and_closed_by_a_correction(site: Any) -> No
     assert [word for word in (b"Ada", b"daughter", b"look at the meter", b"Dormitory") if word in leaves] == []
 
 
+def test_a_second_dispute_of_the_same_is_added_to_the_open_one(site: Any) -> None:
+    """What somebody writes is not thrown away because it wrote before."""
+    url = ask(site)
+    new = "/me/tickets/new?bill=1&line=3"
+    number = int(url.rpartition("/")[2])
+    told = site.client(MEMBER).get(new).text
+    assert f'<a href="{url}">dispute {number}</a> is open' in told
+    answered = send(site, OPERATOR, f"/disputes/{number}", act="answer", text="We look at the meter.")
+    assert answered.status_code == 303
+    sent = {"bill": 1, "line": 3, "reason": "price", "text": "And the price is last year's."}
+    again, twice = (send(site, MEMBER, "/me/tickets", **sent).headers["Location"] for _ in range(2))
+    assert (again, twice) == (f"{url}?added=1", url), "the same form sent twice adds once"
+    page = site.client(MEMBER).get(again).text
+    assert "You disputed this already" in page
+    assert page.count("The price is not right<br>And the price is last year&#39;s.") == 1
+    assert "waits for the department" in page
+    assert f"/disputes/{number}" in site.client(OPERATOR).get("/disputes").text
+    assert [kind for kind, _ in acts(site.app)] == ["ticket_opened", "ticket_answered", "ticket_added_to"]
+    long = send(site, MEMBER, "/me/tickets", bill=1, line=3, reason="price", text="x" * 1_001)
+    assert (long.status_code, "x" * 1_001 in long.text) == (400, True), "the form comes back with what was written"
+    api = site.client(MEMBER).post(
+        "/api/v1/me/tickets",
+        json={"bill": 1, "line": 3, "reason": "energy", "text": "By a program."},
+        headers={"X-Form-Token": site.form(MEMBER)["form_token"], "Accept": "application/json"},
+    )
+    assert (api.status_code, api.json) == (201, {"number": number, "opened": False})
+    assert "By a program." in site.client(MEMBER).get(url).text
+
+
 def test_a_day_is_disputed_from_my_energy(site: Any) -> None:
     with site.app.store.read() as session:
         assert session.scalar(select(func.count()).select_from(TicketWords)) == 0

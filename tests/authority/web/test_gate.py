@@ -76,6 +76,7 @@ OPEN_TO = {
     "payout": {MEMBER},
     "estimates": {TREASURER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
+    "operator.members": {OPERATOR},
     "treasurer": {TREASURER},
     "acts": {OPERATOR},
     "accounts": {OPERATOR, AUTHORITY, AUDITOR},
@@ -632,6 +633,23 @@ def test_readers_are_told_a_page_at_a_time_and_who_left_has_no_role(site, monkey
     rest = site.client(MEMBER).get(older).text
     assert (first.count("log entry"), rest.count("log entry")) == (50, 10)
     assert "person-0000000000000000; log entry" in " ".join(rest.split())
+
+
+def test_a_page_of_readers_goes_through_so_many_acts_and_no_more(site, monkeypatch):
+    """They are of all people: with one's own long ago, a page says so and goes on."""
+    monkeypatch.setattr(reads, "LOOKED_AT", 20)
+    wallet = site.members["Dormitory A"].wallet
+    with site.app.store.write() as session:
+        for n in range(45):
+            data = {"subject": wallet if n == 2 else site.members["Dormitory B"].wallet, "what": "energy"}
+            log.record_act(session, "data_read", f"person-{n:016x}", 1_780_000_000 + n, data)
+    client, url, pages = site.client(MEMBER), "/account/readers", []
+    while url:
+        pages.append(client.get(url).text)
+        found = re.search(r'href="(/account/readers[?]before=[0-9]+)"', pages[-1])
+        url = found and found[1]
+    assert ["Nobody in this part of the log" in each for each in pages] == [True, True, False]
+    assert [each.count("log entry") for each in pages] == [0, 0, 1]
 
 
 def test_what_is_kept_is_told_to_everybody_and_on_the_invitation(site):

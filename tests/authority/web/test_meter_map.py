@@ -12,9 +12,12 @@ from sqlalchemy import select
 
 from authority.collector import held
 from authority.collector.ingest import Collector
+from authority.operations import chain_state, gaps
 from authority.people import records, tokens
 from authority.people.roles import MEMBER, OPERATOR
-from authority.store.metering import Frame
+from authority.store.log import Act
+from authority.store.metering import Frame, MeterKey
+from authority.store.people import User
 from authority.store.persons import Person
 from edge_agent.wire.reading import FLAG_CLOCK_ADJUSTED
 
@@ -135,3 +138,66 @@ def test_programs_read_the_same(site: Any) -> None:
     assert day["gaps"][3]["readings"] == [site.voided]
     assert client.get("/api/v1/meters/gw-1/none/days/2026-01-01", headers=bearer).status_code == 404
     assert client.get("/api/v1/meters/days?to=x", headers=bearer).status_code == 400
+
+
+def test_a_page_of_one_meter_is_noted_as_a_reading_of_its_members_data(site: Any) -> None:
+    with site.app.store.read() as session:
+        wallet = session.scalars(select(User.wallet).where(User.id == 1)).one()
+        index = held.held(session)[0].log_index
+    urls = {
+        "/op/meters/gw-1/pv": "meters",
+        "/op/meters/gw-1/lift/exchange": "meters",
+        "/api/v1/meters/gw-1/lift/exchange": "meters",
+        f"/op/meters/gw-1/pv/days/{day_of(site)}": "meters",
+        f"/op/held/{index}": "held readings",
+        f"/api/v1/readings/held/{index}": "held readings",
+        "/op/held?meter=gw-1/pv": "held readings",
+        "/api/v1/readings/held?meter=gw-1/pv": "held readings",
+        "/op/held": "held readings",
+    }
+    for place, (url, what) in enumerate(urls.items()):
+        site.app.clock.now += 1_000
+        assert site.client(OPERATOR).get(url).status_code == 200, url
+        with site.app.store.read() as session:
+            acts = session.scalars(select(Act).where(Act.kind == "data_read").order_by(Act.log_index)).all()
+        assert len(acts) == place + 1, url
+        whose = "everybody" if url == "/op/held" else wallet
+        assert (acts[-1].data["what"], acts[-1].data["subject"]) == (what, whose), url
+
+
+def missing(site: Any, name: str) -> tuple[int, int]:
+    """How many readings a meter lacks: by its days, and by the list of its gaps."""
+    app, late, since = site.app, 2 * QUARTER + 60, site.midnight - DAY
+    now = app.clock()
+    with app.store.read() as session:
+        meter = chain_state.meter_of(session, name)
+        edges = [(at, at + DAY) for at in range(since, now, DAY)]
+        days = gaps.by_days(session, [meter], edges, QUARTER, now - late)[meter.id]
+        listed = gaps.of_meter(session, meter, since, now, QUARTER, late)
+        counted = [gaps.of_day(session, meter, *edge, QUARTER, now - late).count for edge in edges]
+    assert counted == days, "a day's own page counts as the map does"
+    return sum(each.due - each.came for each in days), sum(each.missing for each in listed)
+
+
+def test_the_map_and_a_meters_own_page_lack_the_same_readings(site: Any) -> None:
+    lift, pv = missing(site, "gw-1/lift"), missing(site, "gw-1/pv")
+    assert lift[0] == lift[1] > 90, "the third day and the morning's gap"
+    assert pv[0] == pv[1] == lift[0] + 7
+
+
+def test_nothing_is_missing_of_the_time_before_a_meter_could_be_read(site: Any, add_meter: Any, clock: Any) -> None:
+    """Its gateway begins after the approval: the map blamed that on a gateway that was away."""
+    late, never = add_meter("late", gateway="gw-2"), add_meter("never", gateway="gw-2")
+    with site.app.store.write() as session:
+        for key in session.scalars(
+            select(MeterKey).where(MeterKey.public_key.in_([bytes(each.key.pubkey()) for each in (late, never)]))
+        ):
+            key.approved_at = site.midnight + 10
+    for place in range(6, 96):
+        late.interval_end = site.midnight + place * QUARTER
+        Collector(site.app).ingest(late.next(), gateway="gw-2", meter=None, over="https")
+    clock.now = site.midnight + 96 * QUARTER
+    assert missing(site, "gw-2/late") == (0, 0)
+    assert "<p>None.</p>" in site.client(OPERATOR).get("/op/meters/gw-2/late").text
+    first, second = missing(site, "gw-2/never")
+    assert first == second > 80, "of which nothing ever came is missing since it could be read"

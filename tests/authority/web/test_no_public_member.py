@@ -29,7 +29,8 @@ def test_a_campus_without_a_public_member_has_a_page_that_says_so(app: App) -> N
     client = create_app(source, feed=CampusFeed(source, interval=0.0)).test_client()
     empty = client.get("/")
     assert empty.status_code == 503
-    assert "authority enrol campus" in empty.text
+    assert "No campus plan is loaded yet. Whoever looks after the server does that" in empty.text
+    assert "authority enrol campus" not in empty.text, "whoever reads a page has no terminal there"
     with app.store.write() as session:
         plan.apply(session, plan.parse(PLAN), app.home, actor="operator", now=1, random=os.urandom)
     page, view = client.get("/"), client.get("/api/v1/campus")

@@ -200,13 +200,14 @@ def test_the_operators_pages(operated):
         client = site.client(role)
         for url in (
             "/op", "/op/held", f"/op/held/{site.held}", "/op/enrolments", f"/op/enrolments/{site.enrolment}",
-            "/op/meters", "/op/meters/gw-3/roof", "/op/members", "/op/held?code=exceeds_nameplate", "/account",
+            "/op/meters", "/op/meters/gw-3/roof", "/op/held?code=exceeds_nameplate", "/account",
             "/op/epochs", "/op/news", "/op/tariffs",
             f"/op/meters/gw-3/roof/days/{datetime.fromtimestamp(site.app.clock(), UTC).date()}",
             "/op/meters/gw-3/roof/exchange",
         ):  # fmt: skip
             read(client, url, *data, "Building", "Load", "S3", "P1", "exceeds_nameplate")
     client = site.client(OPERATOR)
+    read(client, "/op/members", *data)
     rows = "id,login,name,member\nt-1,ada@campus.example,Ada,Dormitory A\nt-2,x@campus.example,X,Dormitory Z"
     read(client, "/op/members/list", *data, "x@campus.example", data=site.form(OPERATOR, csv=rows))
     read(client, f"/op/held/{site.held}", *data, status=400, data=site.form(OPERATOR, act="release"))

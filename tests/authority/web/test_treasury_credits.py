@@ -83,7 +83,13 @@ def test_a_transfer_is_previewed_asked_for_once_and_booked_in_the_treasurers_nam
     assert town.credit("D") == 5_250_000
     assert "booked already, for another" in page.post(409, act="save", **{**PAID, "amount": "6"})
     page.post(303, act="save", **{**PAID, "way": "out", "amount": "2", "reference": "Out 3"})
-    page.post(303, act="save", **{**PAID, "way": "out", "amount": "400", "reference": "Out 4"})
+    more = {**PAID, "way": "out", "amount": "400", "reference": "Out 4"}
+    for act in ("preview", "save"):
+        assert "has 5.25 credits that are free, not 400.00 credits" in page.post(409, act=act, **more)
+    previewed = page.post(200, act="preview", **{**more, "amount": "2"})
+    assert "has 5.25 credits that are free" in previewed
+    # what is gone meanwhile is refused when it is booked
+    credit_requests.ask(town.app, "D", -400 * MILLION, "Out 4", None, actor=page.person.pseudonym)
     assert book(town) == 1
     assert town.credit("D") == 3_250_000
     told = page.text()
