@@ -397,9 +397,15 @@ def test_a_bill_is_had_as_csv_with_the_scope_of_money(site, clock):
     assert answer.headers["Content-Disposition"] == 'attachment; filename="bill-2.csv"'
     head, row = csv.DictReader(answer.text.splitlines()).fieldnames, next(csv.DictReader(answer.text.splitlines()))
     assert head == list(COLUMNS)
-    assert (row["member"], row["kind"], row["corrects_bill"], row["corrects_line"], row["amount"], row["reason"]) == (
-        "Dormitory A", "correction", "1", "1", "-150000", "'=1+1",
+    assert (row["member"], row["kind"], row["corrects_bill"], row["corrects_line"], row["reason"]) == (
+        "Dormitory A", "correction", "1", "1", "'=1+1",
     )  # fmt: skip
+    assert (row["amount_micro_credits"], row["due_micro_credits"]) == ("-150000", "-150000")
+    assert (row["starts"], row["ends"]) == ("1970-01-01T00:00:00+00:00", "1970-01-02T00:00:00+00:00")
+    (of_energy,) = csv.DictReader(get(1).text.splitlines())
+    assert [of_energy[name] for name in ("energy_wh", "price_micro_credits_per_kwh", "amount_micro_credits")] == [
+        "2000", "300000", "600000",
+    ]  # fmt: skip
     assert get(2, "energy:read").status_code == 403
     assert (get(3).status_code, get(3).json["code"]) == (404, "not_found")
 
