@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
 
@@ -18,7 +16,7 @@ from authority.api.gate import Rule
 from authority.api.hand_orders import SHOWN_EPOCHS, BookClosedError, HandOrderInvalidError, HandOrders, proposed
 from authority.api.member import Energy, Flows, Members, order_of, summed
 from authority.app import App
-from authority.billing.calendar import local, midnight
+from authority.billing.calendar import midnight
 from authority.billing.money import spaced
 from authority.billing.payments import WORDS
 from authority.errors import AuthorityError
@@ -386,7 +384,6 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             "bill_so_far.html",
             account=its.name,
             so_far=found,
-            days_of=functools.partial(_days_of, members.zone),
             line_words=LINE_WORDS,
             members=members,
             days=days,
@@ -404,7 +401,6 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             code=members.payment_code(head),
             document=document,
             corrections=members.corrections(its, number),
-            days_of=functools.partial(_days_of, members.zone),
             line_words=LINE_WORDS,
             payment_states=WORDS,
             spaced=spaced,
@@ -461,16 +457,6 @@ def _order_by_hand(form: Mapping[str, str]) -> ProposedOrder:
     if form["side"] not in ("bid", "ask") or quantity is None or price is None:
         raise HandOrderInvalidError("say whether you buy or sell, how much, and at what limit")
     return proposed(form["side"], price, quantity)
-
-
-def _days_of(zone: ZoneInfo, line: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, str]:
-    """The days of all epochs of a bill's line, as the page of energy takes them."""
-    seconds = document["epoch_seconds"]
-    first, last = min(first for first, _ in line["epochs"]), max(last for _, last in line["epochs"])
-    return {
-        "from": local(first * seconds, zone).date().isoformat(),
-        "to": local((last + 1) * seconds - 1, zone).date().isoformat(),
-    }
 
 
 def _form(order: StandingOrder) -> dict[str, str]:

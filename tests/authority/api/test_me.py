@@ -343,14 +343,13 @@ def test_a_bill_says_what_its_lines_correct_and_why_and_a_corrected_one_by_which
     assert re.search(r'less to pay.*<a href="/me/bills/2">Bill 2</a>', first)
 
 
-def test_a_line_opens_the_days_of_its_whole_span(site, clock):
+def test_a_line_leads_to_its_own_times_which_without_a_chain_are_not_told(site, clock):
     start = clock.now // 900 - 96 * 40
-    issued(site, 1, [Line("withdrawn", wh=2_000, epochs=[[start, start + 3], [start + 96 * 35, start + 96 * 35 + 2]])])
-    link = re.search(r'href="(/me/energy[^"]+)"', site.client(MEMBER).get("/me/bills/1").text)[1].replace("&amp;", "&")
-    days = [local(epoch * 900, UTC).date().isoformat() for epoch in (start, start + 96 * 35 + 2)]
-    assert f"from={days[0]}&to={days[1]}" in link
-    assert site.client(MEMBER).get(link).status_code == 200
-    assert "No reading tells of these days." in pages_of(site, link)
+    issued(site, 1, [Line("withdrawn", wh=2_000, epochs=[[start, start + 3]]), Line("correction", amount=5, bill=1)])
+    page = site.client(MEMBER).get("/me/bills/1").text
+    assert re.findall(r'href="(/me/bills/1/lines[^"]+)"', page) == ["/me/bills/1/lines/1"], "a correction has no times"
+    assert site.client(MEMBER).get("/me/bills/1/lines/1").status_code == 503
+    assert site.client(MEMBER).get("/me/bills/1/lines/2").status_code == 404
 
 
 def test_a_day_a_month_or_a_year_that_runs_is_compared_with_the_same_part_of_the_one_before(site, clock, add_meter):

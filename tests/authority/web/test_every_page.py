@@ -71,7 +71,7 @@ def pages(site: Any) -> dict[str, str]:
     values = {
         "secret": invitation, "number": 1, "period": 0, "wallet": wallet, "log_index": 1, "enrolment_id": "x",
         "gateway": "dormitory-a", "meter_name": "building", "proposal": "x", "link": "x", "day": day,
-        "code": "x", "hook": "x", "pseudonym": site.people[MEMBER].pseudonym,
+        "code": "x", "hook": "x", "line": 1, "pseudonym": site.people[MEMBER].pseudonym,
     }  # fmt: skip
     found = {}
     for rule in site.flask.url_map.iter_rules():
