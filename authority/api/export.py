@@ -359,7 +359,9 @@ class Export:
     def _energy(self, member: MemberAccount, first: date, last: date) -> Iterator[bytes]:
         found = self._members.energy(member, first, last, days.QUARTER)
         its = (step for step in found.steps if step.ends_at <= self._app.clock())
-        return (line.encode() for line in energy_table.csv_lines(its, self._zone))
+        with self._app.store.read() as session:
+            until = energy_table.traded_until(session, self._members.epoch_seconds)
+        return (line.encode() for line in energy_table.csv_lines(its, self._zone, until))
 
     def _readings(self, member: MemberAccount, first: date, last: date) -> Iterator[bytes]:
         begin, end = midnight(first, self._zone), midnight(last + timedelta(days=1), self._zone)
