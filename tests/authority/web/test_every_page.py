@@ -153,7 +153,7 @@ NOT_FOLDED = {"account_pages.listed", "disputes.day", "operator.meters", "operat
 TOO_WIDE = """[...document.querySelectorAll("table")].filter(each => each.checkVisibility()).map(each => {
   const around = each.closest(".scroll") ?? each.parentElement;
   return [around.scrollWidth - around.clientWidth, each.getBoundingClientRect().right - window.innerWidth,
-          each.closest("[aria-label]")?.getAttribute("aria-label") ?? each.caption?.textContent ?? "", around.scrollWidth];
+          each.closest("[aria-label]")?.getAttribute("aria-label") ?? "", around.scrollWidth];
 }).filter(each => each[0] > 0 || each[1] > 0).map(each => each.join(" "))"""
 OPENED = "document.querySelectorAll('details').forEach(each => { each.open = true; })"
 LEFT_OUT = r"""[...document.querySelectorAll("table")].filter(each => each.checkVisibility()).flatMap(table => {
@@ -161,7 +161,8 @@ LEFT_OUT = r"""[...document.querySelectorAll("table")].filter(each => each.check
   const hidden = cell => getComputedStyle(cell).display === "none";
   return [...table.tBodies].flatMap(body => [...body.rows].slice(0, 40)).flatMap(row => {
     const shown = plain([...row.cells].filter(cell => !hidden(cell)).map(cell => cell.innerText).join(" "));
-    return [...row.cells].filter(hidden).flatMap(cell => (cell.textContent.match(/[\d\u202f.]*[1-9][\d\u202f.]*/g) ?? []))
+    return [...row.cells].filter(hidden)
+      .flatMap(cell => (cell.textContent.match(/[\d\u202f.]*[1-9][\d\u202f.]*/g) ?? []))
       .filter(figure => !shown.includes(plain(figure))).map(figure => `${figure} is not in: ${shown}`);
   });
 })"""
