@@ -391,7 +391,7 @@ class Export:
 
     def _fills(self, member: MemberAccount) -> Iterator[bytes]:
         names = ("epoch", "ended_at", "side", "filled_wh", "price_micro_credits_per_kwh", "amount_micro_credits",
-                 "refund_micro_credits", "returned_wh", "book_leaf", "clearing_leaf")  # fmt: skip
+                 "refund_micro_credits", "returned_wh", "book_leaf", "clearing_leaf", "transaction")  # fmt: skip
 
         def rows() -> Iterator[list[object]]:
             for each in self._members.fills.all(member):
