@@ -72,8 +72,16 @@ SECRET = frozenset(
     {"token_hash", "password_hash", "handle", "public_key", "sealed_key", "next_sealed_key", "raw", "secret"}
 )
 """Columns that are never given out: what would let somebody in, and keys."""
-PRICES = frozenset({"sell_at", "buy_at"})
-"""Columns that are called like moments and are prices."""
+UNITS: dict[type[Base], dict[str, str]] = {
+    HandOrderRow: {"price": "price_micro_credits_per_kwh", "quantity": "quantity_wh"},
+    StandingOrderPolicy: {
+        "sell_at": "sell_at_micro_credits_per_kwh",
+        "buy_at": "buy_at_micro_credits_per_kwh",
+    },
+}
+"""What the store's columns of energies and money are called in a file, where a name ends with its unit."""
+AMOUNTS = ("energy_wh", "credit_micro_credits")
+"""Of what is moved or given, which is energy or credits: a column for each, the other one empty."""
 
 FILES = {
     "person.json": marked("who you are here: name, login, roles, language, and how you sign in"),
@@ -265,10 +273,11 @@ class Export:
             yield f"energy/{month}.csv", self._energy(member, first, last)
             yield f"readings/{month}.csv", self._readings(member, first, last)
         yield "orders.csv", self._table(HandOrderRow, HandOrderRow.user_id == member.id)
-        moved = ("id", "act", "asset", "amount", "state", "told", "signature", "asked_at", "goes_at")
+        moved = ("id", "act", "asset", *AMOUNTS, "state", "told", "signature", "asked_at", "goes_at")
         yield "transfers.csv", self._table(TransferRow, TransferRow.user_id == member.id, columns=moved)
         got = (TransferRow.to_user_id == member.id, TransferRow.state == DONE)
-        yield "received.csv", self._table(TransferRow, *got, columns=("id", "asset", "amount", "signature", "asked_at"))
+        its_columns = ("id", "asset", *AMOUNTS, "signature", "asked_at")
+        yield "received.csv", self._table(TransferRow, *got, columns=its_columns)
         yield "disputes.csv", self._table(Ticket, Ticket.user_id == member.id)
         its = select(Ticket.id).where(Ticket.user_id == member.id)
         words = ("ticket_id", "from_member", "text", "at")
@@ -350,7 +359,9 @@ class Export:
     def _energy(self, member: MemberAccount, first: date, last: date) -> Iterator[bytes]:
         found = self._members.energy(member, first, last, days.QUARTER)
         its = (step for step in found.steps if step.ends_at <= self._app.clock())
-        return (line.encode() for line in energy_table.csv_lines(its, self._zone))
+        with self._app.store.read() as session:
+            until = energy_table.traded_until(session, self._members.epoch_seconds)
+        return (line.encode() for line in energy_table.csv_lines(its, self._zone, until))
 
     def _readings(self, member: MemberAccount, first: date, last: date) -> Iterator[bytes]:
         begin, end = midnight(first, self._zone), midnight(last + timedelta(days=1), self._zone)
@@ -380,7 +391,7 @@ class Export:
 
     def _fills(self, member: MemberAccount) -> Iterator[bytes]:
         names = ("epoch", "ended_at", "side", "filled_wh", "price_micro_credits_per_kwh", "amount_micro_credits",
-                 "refund_micro_credits", "returned_wh", "book_leaf", "clearing_leaf")  # fmt: skip
+                 "refund_micro_credits", "returned_wh", "book_leaf", "clearing_leaf", "transaction")  # fmt: skip
 
         def rows() -> Iterator[list[object]]:
             for each in self._members.fills.all(member):
@@ -403,7 +414,7 @@ class Export:
                 [self._at(row.asked_at), row.reference, row.amount, f"request {row.state}", row.asked_by, "", ""]
                 for row in session.scalars(asked)
             ]
-        return _csv(("at", "reference", "amount", "state", "by", "transaction", "leaf"), rows)
+        return _csv(("at", "reference", "amount_micro_credits", "state", "by", "transaction", "leaf"), rows)
 
     def _payments(self, member: MemberAccount) -> Iterator[bytes]:
         with self._app.store.read() as session:
@@ -418,7 +429,7 @@ class Export:
                 ["payout", row.bill, row.amount, self._at(row.made_at), self._at(row.cancelled_at), row.log_index]
                 for row in session.scalars(ordered)
             ]
-        return _csv(("what", "bill", "amount", "on", "withdrawn_at", "leaf"), rows)
+        return _csv(("what", "bill", "amount_micro_credits", "on", "withdrawn_at", "leaf"), rows)
 
     def _bills(self, member: MemberAccount, numbers: Sequence[int]) -> Iterator[bytes]:
         def rows() -> Iterator[list[object]]:
@@ -440,7 +451,9 @@ class Export:
 
     def _table(self, table: type[Base], *which: Any, columns: Sequence[str] = ()) -> Iterator[bytes]:
         """Rows of a table as CSV, in the order of its key, some at a time; without what is secret."""
-        names = columns or tuple(each.key for each in inspect(table).column_attrs if each.key not in SECRET)
+        called = UNITS.get(table, {})
+        every = (each.key for each in inspect(table).column_attrs if each.key not in SECRET)
+        names = columns or tuple(called.get(name, name) for name in every)
         key = inspect(table).primary_key
 
         def rows() -> Iterator[list[object]]:
@@ -460,6 +473,7 @@ class Export:
     def _told(self, row: Base) -> dict[str, Any]:
         """A row of the store for its person: times as they are read, bytes in hex, nothing that is secret."""
         told: dict[str, Any] = {}
+        called = UNITS.get(type(row), {})
         for each in inspect(type(row)).column_attrs:
             value = getattr(row, each.key)
             if each.key in SECRET:
@@ -468,9 +482,11 @@ class Export:
                 value = value.hex()
             elif isinstance(value, dict):
                 value = canonical_json(value).decode()
-            elif isinstance(value, int) and each.key.endswith(("_at", "until")) and each.key not in PRICES:
+            elif isinstance(value, int) and each.key.endswith(("_at", "until")) and each.key not in called:
                 value = self._at(value)
-            told[each.key] = value
+            told[called.get(each.key, each.key)] = value
+        if isinstance(row, TransferRow):
+            told |= {name: row.amount if name.startswith(row.asset) else None for name in AMOUNTS}
         return told
 
     def _at(self, seconds: int | None) -> str | None:

@@ -41,6 +41,10 @@ class Fill:
     clearing_leaf: int | None = described(
         "The log's leaf of the act by which the department cleared the book; null where somebody else did."
     )
+    transaction: str | None = described(
+        "The signature (base58) of the last transaction by which the department cleared and paid the book; null where "
+        "it is not known: somebody else's, or of an earlier release."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +69,8 @@ class MemberFills:
             return
         epochs = first_epoch_at(begin, self._seconds), first_epoch_at(end, self._seconds)
         found = self._trades.of(session, *epochs, index)
-        cleared = _clearings(session, {trade.epoch for _, _, trade in found})
+        traded = {trade.epoch for _, _, trade in found}
+        cleared, paid_by = _clearings(session, traded), _transactions(session, traded)
         for leaf, price, trade in found:
             yield Fill(
                 epoch=trade.epoch,
@@ -78,6 +83,7 @@ class MemberFills:
                 returned_wh=0 if trade.is_bid else trade.returned,
                 book_leaf=leaf,
                 clearing_leaf=cleared.get(trade.epoch),
+                transaction=paid_by.get(trade.epoch),
             )
 
     def all(self, member: MemberAccount) -> Iterator[Fill]:
@@ -122,3 +128,15 @@ def _clearings(session: Session, epochs: Collection[int]) -> dict[int, int]:
     keys = {act_key(f"trigger_clearing:{epoch}"): epoch for epoch in epochs}
     rows = session.execute(select(SettlementAct.key, SettlementAct.log_index).where(SettlementAct.key.in_(keys)))
     return {keys[key]: index for key, index in rows}
+
+
+def _transactions(session: Session, epochs: Collection[int]) -> dict[int, str]:
+    """The transactions by which these epochs' books were cleared, as far as the store has them."""
+    its = SettlementEpoch.epoch.in_(epochs), SettlementEpoch.clearing_signature.is_not(None)
+    return {
+        epoch: signature
+        for epoch, signature in session.execute(
+            select(SettlementEpoch.epoch, SettlementEpoch.clearing_signature).where(*its)
+        )
+        if signature is not None
+    }

@@ -171,6 +171,12 @@ class CampusIndicators:
         """Today at the site."""
         return local(self._app.clock(), self.zone).date()
 
+    def last_known(self) -> date | None:
+        """The last day that is known; None before the first."""
+        with self._app.store.read() as session:
+            day = session.scalar(select(PublicDay.day).order_by(PublicDay.day.desc()).limit(1))
+        return None if day is None else local(day, self.zone).date()
+
     def over(self, first: date, last: date, step: str) -> Indicators:
         """The days first to last, both included; DaysInvalidError."""
         seconds = self._app.home.settings.epoch.seconds

@@ -9,8 +9,6 @@ per kWh, times Unix seconds; an epoch counts in the step in which it begins. Wha
 from __future__ import annotations
 
 import bisect
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -28,6 +26,7 @@ from authority.api.campus import described
 from authority.api.days import DaysInvalidError
 from authority.api.schemas import schema_of
 from authority.app import App
+from authority.billing import spreadsheet
 from authority.billing.calendar import first_epoch_at, local, midnight
 from authority.chain.accounts import EpochBook, Order
 from authority.log import log
@@ -63,6 +62,11 @@ class MarketStep:
     )
     lowest_price_micro_credits_per_kwh: int | None = described("The lowest clearing price.")
     highest_price_micro_credits_per_kwh: int | None = described("The highest clearing price.")
+
+
+FIGURES = tuple(name for name in MarketStep.__dataclass_fields__ if name not in ("starts_at", "ends_at", "starts"))
+CSV_COLUMNS = ("starts", "ends", *FIGURES)
+"""Times are ISO 8601 on the site's clock, with the offset; the others as the API calls them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,11 +230,12 @@ class Market:
 
     def csv(self, first: date, last: date, step: str) -> str:
         """The same steps as CSV (RFC 4180), in Wh and micro-credits; DaysInvalidError."""
-        out = io.StringIO()
-        rows = csv.writer(out)
-        rows.writerow(MarketStep.__dataclass_fields__)
-        rows.writerows(asdict(step).values() for step in self.prices(first, last, step).steps)
-        return out.getvalue()
+
+        def row(step: MarketStep) -> list[object]:
+            told = asdict(step)
+            return [step.starts, days.stamp(step.ends_at, self.zone), *(told[name] for name in FIGURES)]
+
+        return spreadsheet.table(CSV_COLUMNS, map(row, self.prices(first, last, step).steps))
 
     # The last book
 

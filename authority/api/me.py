@@ -196,6 +196,7 @@ EXAMPLE_FILLS = {
             "returned_wh": 0,
             "book_leaf": 90_112,
             "clearing_leaf": 90_108,
+            "transaction": "5nTHYyMoDF1cWy3kYTRfQS4d6gLc7Ch5sLV1yVGEv9ZiGhGsAAWyEvjJKZkQhLMQR5pMyxsgYzP8n8Dg4v8v3cZU",
         }
     ],
     "next": "1980032",

@@ -50,10 +50,13 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
     """The resources over the query layer."""
     me = APIBlueprint("me_files", __name__, url_prefix="/api/v1/me", tag="Me")
 
-    def found(query: dict[str, Any]) -> tuple[MemberAccount, Energy]:
+    def found(query: dict[str, Any]) -> tuple[MemberAccount, Energy, int]:
+        """Whose energy, what there is of it, and until when is known what was traded."""
         its = gate.own_member(app, "energy")
         first: date = query["first"] or members.today()
-        return its, members.energy(its, first, query["last"] or first, query["step"])
+        energy = members.energy(its, first, query["last"] or first, query["step"])
+        with app.store.read() as session:
+            return its, energy, energy_table.traded_until(session, members.epoch_seconds)
 
     @me.get("/energy.csv")
     @me.input(EnergyQuery, location="query", arg_name="query")
@@ -64,11 +67,11 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
         responses=_answers(energy_table.CSV_TYPE, {"type": "string", "examples": [CSV_EXAMPLE]}),
     )
     def energy_csv(query: dict[str, Any]) -> Response:
-        its, energy = found(query)
-        tag = energy_table.digest(energy, its.name, members.zone, "csv")
+        its, energy, until = found(query)
+        tag = energy_table.digest(energy, its.name, members.zone, until, "csv")
         if (same := tags.unchanged(tag, tags.PRIVATE)) is not None:
             return same
-        lines = energy_table.csv_lines(energy.steps, members.zone)
+        lines = energy_table.csv_lines(energy.steps, members.zone, until)
         return _sent((line.encode() for line in lines), energy, "csv", energy_table.CSV_TYPE, tag)
 
     @me.get("/energy.xlsx")
@@ -80,11 +83,11 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
         responses=_answers(workbook.CONTENT_TYPE, {"type": "string", "format": "binary"}),
     )
     def energy_xlsx(query: dict[str, Any]) -> Response:
-        its, energy = found(query)
-        tag = energy_table.digest(energy, its.name, members.zone, "xlsx")
+        its, energy, until = found(query)
+        tag = energy_table.digest(energy, its.name, members.zone, until, "xlsx")
         if (same := tags.unchanged(tag, tags.PRIVATE)) is not None:
             return same
-        file = energy_table.xlsx(energy, its.name, members.zone)
+        file = energy_table.xlsx(energy, its.name, members.zone, until)
         response = _sent(read(file), energy, "xlsx", workbook.CONTENT_TYPE, tag)
         response.call_on_close(file.close)
         return response

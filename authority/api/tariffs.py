@@ -185,6 +185,11 @@ class TariffBook:
         self.zone = ZoneInfo(app.home.settings.site.zone)
 
     @property
+    def epoch_seconds(self) -> int:
+        """The length of an epoch."""
+        return self._app.home.settings.epoch.seconds
+
+    @property
     def needs_two(self) -> bool:
         """Whether another person has to approve what one proposes."""
         return self._app.home.settings.people.two_persons != "no"

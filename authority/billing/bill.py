@@ -20,7 +20,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from solders.signature import Signature
 
@@ -75,11 +75,21 @@ class LoggedAct:
     data: Mapping[str, Any]
 
 
+class Part(NamedTuple):
+    """What a line has of the epochs [first, last]: Wh, and micro-credits; None where the line alone is priced."""
+
+    first: int
+    last: int
+    wh: int
+    amount: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a bill. epochs and leaves are [first, last] ranges; what does not apply is None or empty.
 
-    of_period: the period in which a late span ended; bill and of_line: what a correction corrects.
+    of_period: the period in which a late span ended; bill and of_line: what a correction corrects. parts are what the
+    line is the sum of, where they were asked for; they are no part of the document.
     """
 
     kind: str
@@ -93,6 +103,7 @@ class Line:
     bill: int | None = None
     of_line: int | None = None
     reason: str | None = None
+    parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
 
     def as_json(self, number: int) -> dict[str, Any]:
         """The line as it stands in the bill's document."""
@@ -224,15 +235,20 @@ def bills_of(period: int, facts: Facts, evidence: Evidence) -> Iterator[Bill]:
     return _Maker(period, facts, evidence, facts.end_epoch(period)).bills()
 
 
-def bills_so_far(period: int, facts: Facts, evidence: Evidence, member: str | None = None) -> Iterator[Bill]:
-    """The same of a period that may be open still, as far as the chain has come; or one member's alone."""
+def bills_so_far(
+    period: int, facts: Facts, evidence: Evidence, member: str | None = None, *, parts: bool = False
+) -> Iterator[Bill]:
+    """The same of a period that may be open still, as far as the chain has come; or one member's alone.
+
+    With `parts` each line has those that it is the sum of.
+    """
     if period not in facts.first_epochs:
         facts.end_epoch(period)  # says which there are
     end = facts.first_epochs.get(period + 1)
     if end is None:
         latest = max(facts.boundaries.values(), default=0)
         end = max(facts.first_epochs[period], facts.last_epoch(latest) + 1)
-    return _Maker(period, facts, evidence, end, member).bills()
+    return _Maker(period, facts, evidence, end, member, parts=parts).bills()
 
 
 def _is_entered_earlier(acts: Iterable[LoggedAct], period: int, facts: Facts, member: str | None) -> bool:
@@ -307,6 +323,7 @@ class _Trades:
     charge: int = 0
     epochs: array[int] = field(default_factory=lambda: array("q"))
     leaves: array[int] = field(default_factory=lambda: array("q"))
+    single: list[Trade] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -322,9 +339,17 @@ class _Maker:
     """Makes the bills of one period; with a member its alone."""
 
     def __init__(
-        self, period: int, facts: Facts, evidence: Evidence, end_epoch: int, member: str | None = None
+        self,
+        period: int,
+        facts: Facts,
+        evidence: Evidence,
+        end_epoch: int,
+        member: str | None = None,
+        *,
+        parts: bool = False,
     ) -> None:
         self.period = period
+        self.parts = parts
         self.member = member
         self.facts = facts
         self.end_epoch = end_epoch
@@ -367,6 +392,8 @@ class _Maker:
             kept.charge += trade.charge
             kept.epochs.append(trade.epoch)
             kept.leaves.append(log_index)
+            if self.parts:
+                kept.single.append(trade)
 
     def _lines(self, member: str, share: Share) -> tuple[list[Line], int]:
         moves: list[Retirement | CreditMoved] = [*share.retirements, *share.credits]
@@ -411,6 +438,7 @@ class _Maker:
                 epochs=ranges(epoch for each in some for epoch in self._epochs(each.withdrawal)),
                 leaves=ranges(leaf for each in some for leaf in each.leaves),
                 of_period=of_period if late else None,
+                parts=self._parts(self._part(each.withdrawal, each.withdrawal.wh) for each in some),
             )
         yield from self._retired("retired", [each for each in retired if not each.fed_in], acts)
         yield from self._retired("fed_in", [each for each in retired if each.fed_in], acts)
@@ -425,6 +453,7 @@ class _Maker:
                 paid=True,
                 epochs=ranges(each.epoch for each in retired),
                 leaves=_acts_of(retired, acts),
+                parts=self._parts(Part(each.epoch, each.epoch, each.wh, -each.credits) for each in retired),
             )
 
     def _remainder(self, drawn: Sequence[_Drawn], covered: int) -> Iterable[Line]:
@@ -449,11 +478,19 @@ class _Maker:
                 epochs=ranges(epoch for each, _ in some for epoch in self._epochs(each.withdrawal)),
                 leaves=ranges(leaf for each, _ in some for leaf in each.leaves),
                 of_period=None if of_period == self.period else of_period,
+                parts=self._parts(self._part(each.withdrawal, rest) for each, rest in some),
             )
 
-    def _epochs(self, span: Withdrawal) -> Iterable[int]:
+    def _epochs(self, span: Withdrawal) -> range:
         last = self.facts.last_epoch(span.until)
         return range(min(last, span.since // self.facts.epoch_seconds), last + 1)
+
+    def _parts(self, found: Iterable[Part]) -> tuple[Part, ...]:
+        return tuple(found) if self.parts else ()
+
+    def _part(self, span: Withdrawal, wh: int) -> Part:
+        epochs = self._epochs(span)
+        return Part(epochs[0], epochs[-1], wh, None)
 
     # What the department entered
 
@@ -468,14 +505,16 @@ class _Maker:
         data = estimate.data
         first, end, wh = int(data["first_epoch"]), int(data["end_epoch"]), int(data["wh"])
         price = self.facts.retail_price(end - 1)
+        amount = sign * (wh * price // WH_PER_KWH)
         return Line(
             kind,
             wh=sign * wh,
             price=price,
-            amount=sign * (wh * price // WH_PER_KWH),
+            amount=amount,
             epochs=[[first, end - 1]],
             leaves=ranges({estimate.log_index, act.log_index}),
             reason=str(act.data["reason"]),
+            parts=self._parts([Part(first, end - 1, sign * wh, amount)]),
         )
 
     def _corrections(self, member: str) -> Iterable[Line]:
@@ -499,8 +538,10 @@ class _Maker:
         ):
             if trade is not None:
                 epochs, leaves = ranges(trade.epochs), ranges(trade.leaves)
-                yield Line(kind, wh=trade.wh, amount=trade.amount, paid=True, epochs=epochs, leaves=leaves)
-                yield Line(charge, wh=trade.wh, amount=trade.charge, paid=True, epochs=epochs, leaves=leaves)
+                energy = tuple(Part(each.epoch, each.epoch, each.wh, each.amount) for each in trade.single)
+                charges = tuple(Part(each.epoch, each.epoch, each.wh, each.charge) for each in trade.single)
+                yield Line(kind, trade.wh, None, trade.amount, True, epochs, leaves, parts=energy)
+                yield Line(charge, trade.wh, None, trade.charge, True, epochs, leaves, parts=charges)
 
     def _moved(self, moved: Sequence[CreditMoved], acts: Mapping[bytes, int]) -> Iterable[Line]:
         for kind, some in (
@@ -510,7 +551,8 @@ class _Maker:
             if some:
                 total = sum(each.amount for each in some)
                 epochs = ranges(each.epoch for each in some)
-                yield Line(kind, amount=-total, paid=True, epochs=epochs, leaves=_acts_of(some, acts))
+                parts = self._parts(Part(each.epoch, each.epoch, 0, -each.amount) for each in some)
+                yield Line(kind, amount=-total, paid=True, epochs=epochs, leaves=_acts_of(some, acts), parts=parts)
 
 
 def _acts_of(moves: Iterable[Retirement | CreditMoved], acts: Mapping[bytes, int]) -> Ranges:

@@ -1,22 +1,26 @@
-"""The issued bills of a period as CSV (RFC 4180): a row for each line, times on the site's clock with the offset."""
+"""The issued bills of a period as CSV (RFC 4180): a row for each line; a name ends with its unit.
+
+Times are ISO 8601 on the site's clock, with the offset. Energies are Wh, money micro-credits, positive to be paid.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from authority.billing import spreadsheet, views
+from authority.billing.calendar import local
 from authority.billing.errors import PeriodNotIssuedError
 from authority.billing.issuing import closed_period
 from authority.store.billing import IssuedBill
 
 COLUMNS = (
-    "bill", "period", "from", "to", "member", "wallet", "line", "kind", "wh", "price", "amount", "paid", "of_period",
-    "corrects_bill", "corrects_line", "reason", "epochs", "leaves", "due", "sha256",
+    "bill", "period", "starts", "ends", "member", "wallet", "line", "kind", "energy_wh", "price_micro_credits_per_kwh",
+    "amount_micro_credits", "paid", "of_period", "corrects_bill", "corrects_line", "reason", "epochs", "leaves",
+    "due_micro_credits", "sha256",
 )  # fmt: skip
 
 
@@ -54,8 +58,8 @@ def _row(
 
 
 def moment(seconds: int, zone: ZoneInfo) -> str:
-    """A time on the site's clock, with its offset."""
-    return datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S%z")
+    """A moment as ISO 8601 on the site's clock, with its offset."""
+    return local(seconds, zone).isoformat(timespec="seconds")
 
 
 def spans(found: Sequence[Sequence[int]]) -> str:

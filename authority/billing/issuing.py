@@ -143,14 +143,15 @@ def preview(app: App, book: Book, period: int) -> Iterator[Bill]:
         yield from bills_so_far(period, book.facts, _evidence(session, book, period))
 
 
-def so_far(app: App, book: Book, period: int, wallet: str) -> Bill:
+def so_far(app: App, book: Book, period: int, wallet: str, *, parts: bool = False) -> Bill:
     """A member's bill of a period as it would be now; without lines where there is nothing yet.
 
+    With `parts` its lines have theirs. Of a period that is closed it is the bill that is or will be issued.
     BillingError `period_unknown`.
     """
     facts = book.facts
     with app.store.read() as session:
-        found = next(bills_so_far(period, facts, StoreEvidence(session), wallet), None)
+        found = next(bills_so_far(period, facts, StoreEvidence(session), wallet, parts=parts), None)
     if found is not None:
         return found
     first = facts.first_epochs[period]

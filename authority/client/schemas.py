@@ -1012,6 +1012,8 @@ class Fill:
     returned_wh: Of an ask: what was not sold and came back; else 0.
     book_leaf: The book's leaf in the log, which proves it.
     clearing_leaf: The log's leaf of the act by which the department cleared the book; null where somebody else did.
+    transaction: The signature (base58) of the last transaction by which the department cleared and paid the book; null
+        where it is not known: somebody else's, or of an earlier release.
     """
 
     epoch: int
@@ -1024,6 +1026,7 @@ class Fill:
     returned_wh: int
     book_leaf: int
     clearing_leaf: int | None
+    transaction: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ from authority.home.settings import (
     NetworkSettings,
     ParameterSettings,
     Settings,
+    SiteSettings,
     ValidatorSettings,
     WebSettings,
 )
@@ -48,6 +49,7 @@ from authority.market.credits import issue_credits
 from authority.market.policies import set_standing_order
 from authority.market.report import EpochReport, epoch_reports
 from authority.market.standing_orders import StandingOrder
+from authority.measures.indicators import GRID_CO2_G_PER_KWH, GRID_CO2_SOURCE
 
 ACTOR = "demo"
 READY_SECONDS = 120.0
@@ -73,6 +75,7 @@ def settings_for(
     row = campus.first_counted_row() if first_row is None else first_row
     return Settings(
         network=NetworkSettings(organisation="Engineering Department (demo)"),
+        site=SiteSettings(grid_co2_g_per_kwh=GRID_CO2_G_PER_KWH, grid_co2_source=GRID_CO2_SOURCE),
         epoch=EpochSettings(epoch_seconds),
         collector=CollectorSettings(port=ports.collector),
         mqtt=MqttSettings("localhost" if mqtt else "", ports.mqtt),

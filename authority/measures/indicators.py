@@ -41,6 +41,9 @@ from authority.market.clearing import BASIS_POINTS, WH_PER_KWH
 PLACES = 6
 SECONDS_PER_HOUR = 3_600
 
+GRID_CO2_G_PER_KWH, GRID_CO2_SOURCE = 380, "Umweltbundesamt, Germany's mix of 2023, an estimate"
+"""What simulations and the demonstration take the grid's energy to emit, and who says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from authority.market.standing_orders import SIDES, ProposedOrder
-from authority.settlement.journal import Logged, WaitingFrame
+from authority.settlement.journal import CLEARED, Logged, WaitingFrame
 from authority.settlement.snapshot import BookView, MemberView, MeterView, Payout
 
 MAX_ACCOUNTS = 64
@@ -362,7 +362,7 @@ class TriggerClearing(Action):
 
     def logged(self, signature: str) -> Logged:
         """Once for the book."""
-        return Logged(f"trigger_clearing:{self.book.epoch}", "trigger_clearing", {"epoch": self.book.epoch})
+        return Logged(f"{CLEARED}:{self.book.epoch}", CLEARED, {"epoch": self.book.epoch})
 
 
 @dataclass(frozen=True, slots=True)

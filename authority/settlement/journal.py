@@ -108,6 +108,10 @@ class MemberTotals:
     withdrawn_wh: int
 
 
+CLEARED = "trigger_clearing"
+"""The act that clears an epoch's book, and pays its orders."""
+
+
 class Journal:
     """Settlement's side of the store; clock_ms gives Unix milliseconds.
 
@@ -229,8 +233,17 @@ class Journal:
         purposes = [purpose for departure in departures for purpose in departure.purposes]
         by_hand = [each for departure in departures for each in departure.by_hand]
         moved = [each for departure in departures for each in departure.transfers]
-        if frames or purposes:
+        cleared = {
+            act.data["epoch"]: departure.signature
+            for departure in departures
+            for act in departure.acts
+            if act.kind == CLEARED
+        }
+        if frames or purposes or cleared:
             with self.store.write() as session:
+                for epoch, signature in cleared.items():
+                    its = update(SettlementEpoch).where(SettlementEpoch.epoch == epoch)
+                    session.execute(its.values(clearing_signature=signature))
                 _confirm(session, frames, epoch_seconds)
                 if by_hand:
                     hand_orders.mark(session, by_hand, hand_orders.DONE)

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from authority.home.settings import EpochSettings, ParameterSettings
+from authority.measures.indicators import GRID_CO2_G_PER_KWH
 from authority.simulation.buildings import Campus
 from authority.simulation.errors import ScenarioInvalidError
 from authority.simulation.mix import Mix
@@ -47,8 +48,6 @@ KINDS = (OUTAGE, LATE, PARAMETERS, EXCHANGE, LEAVE)
 MAX_FIRST_WH = 10**12
 NEAREST_HOURS = 4
 """Parameters are staged before they hold: none change earlier."""
-GRID_CO2_G_PER_KWH = 380
-"""Germany's mix of 2023, as the Umweltbundesamt estimated it."""
 LEAST_FEED_IN = 2
 """Micro-credits per kWh; with strategies: whoever has one keeps a standing order that no price reaches."""
 

@@ -29,6 +29,7 @@ class SettlementEpoch(Base):
     readings_on_chain of the interval that ends with the epoch; bids, asks, traded_wh and clearing_price (micro-credit
     per kWh, None where nothing traded) of its book; book_log_index is the final book's leaf; publishable is whether the
     public may be told its price and volume (None: not judged yet); log_size and log_root are in its checkpoint.
+    clearing_signature (base58) is the last transaction by which the department cleared and paid the book.
     """
 
     __tablename__ = "settlement_epochs"
@@ -54,6 +55,7 @@ class SettlementEpoch(Base):
     publishable: Mapped[bool | None]
     log_size: Mapped[BigInt | None]
     log_root: Mapped[Hash | None]
+    clearing_signature: Mapped[str | None] = mapped_column(String(88))
 
 
 class SettledSpan(Base):

@@ -49,6 +49,7 @@ from authority.api import (
 )
 from authority.api.audit_job import AuditJobs
 from authority.api.audit_log import AuditLog
+from authority.api.bill_parts import BillParts
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.certificates import MemberCertificates
 from authority.api.feed import CampusFeed, TooManyStreamsError
@@ -90,6 +91,7 @@ from authority.web import (
     answers,
     approval_pages,
     audit_pages,
+    bill_part_pages,
     certificate_pages,
     delegate_pages,
     epoch_pages,
@@ -346,6 +348,8 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(me_delegates.blueprint(acting))
     app.register_blueprint(delegate_pages.blueprint(acting))
     app.register_blueprint(member_pages.blueprint(people.app, members, by_hand))
+    parts = BillParts(people.app, people.client, members)
+    app.register_blueprint(bill_part_pages.blueprint(people.app, parts, members))
     app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
     app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
     app.register_blueprint(payout_pages.blueprint(people.app))

@@ -45,7 +45,7 @@ from authority.people.proposals import ON_PAGE
 from authority.people.roles import AUDITOR, AUTHORITY, TREASURER, Principal
 from authority.refusals import RefusalError
 from authority.store.persons import Proposal
-from authority.web import amounts, figures, ranges, wording
+from authority.web import amounts, figures, parameters, ranges, wording
 from authority.web.answers import page, redirect, status_of
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
@@ -57,8 +57,6 @@ ABOUT_A_PERSON = {ERASE: "who is to be erased", APPOINT: "people"}
 """What the log says is read where the approver is shown who it is about."""
 ON_THIS_PAGE = (PARAMETERS, OPERATOR, HANDOVER, UPGRADE, ERASE, UNMASK)
 """Credits and corrections are proposed where they are entered: at /treasury/credits, and on the bill's page."""
-CREDITS_PER_KWH = 6
-PRICES = ("feed_in_price", "retail_price", "wheeling")
 LONGEST_DAYS = 365
 
 
@@ -96,7 +94,6 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
             found=found,
             mine=mine,
             present=present,
-            prices=PRICES,
             form=request.form if message else {},
             message=message,
         )
@@ -119,7 +116,8 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
             data = _data(app, client, kind.name, form)
             made = proposals.propose(app, who, kind.name, data, form.get("reason", ""), via=ON_PAGE)
         except _REFUSED as error:
-            return list_page(str(error), status_of(error))
+            said = parameters.refusal(str(error), app.home.settings.epoch.seconds, at)
+            return list_page(said, status_of(error))
         return redirect(url_for("approvals.proposal", proposal=made.id))
 
     def one_page(id: str, message: str = "", status: int = 200, shown: dangerous.Behind | None = None) -> Response:
@@ -200,12 +198,7 @@ def _present(client: Callable[[], ChainClient]) -> Mapping[str, str] | None:
             found = acts.read(asked).parameters
     except AuthorityError:
         return None
-    return {name: amounts.written(value, decimals_of(name)) for name, value in found.items()}
-
-
-def decimals_of(name: str) -> int:
-    """With how many decimals people type a parameter: prices are credits per kWh."""
-    return CREDITS_PER_KWH if name in PRICES else 0
+    return {name: parameters.told(name, value) for name, value in found.items()}
 
 
 def _data(app: App, client: Callable[[], ChainClient], kind: str, form: Mapping[str, str]) -> dict[str, Any]:
@@ -227,7 +220,7 @@ def _data(app: App, client: Callable[[], ChainClient], kind: str, form: Mapping[
             raise ActUnclearError(f"parameters change within {LONGEST_DAYS} days")
         governance, changes = acts.read(asked), {}
         for name in governance.parameters:
-            value = amounts.parse(form.get(name, ""), decimals_of(name), wording.parameter(name))
+            value = amounts.parse(form.get(name, ""), parameters.decimals_of(name), wording.parameter(name))
             if value is not None:
                 changes[name] = value
         ahead = -(-days * dangerous.DAY_SECONDS // governance.epoch_seconds)
@@ -253,12 +246,12 @@ def _lines(
     if found.kind == PARAMETERS:
         lines = []
         for name, pair in data["changes"].items():
-            before, after = (amounts.written(value, decimals_of(name)) for value in pair)
+            before, after = (parameters.written(name, value) for value in pair)
             change = (
                 f"{before} \N{RIGHTWARDS ARROW} {after}" if before != after else gettext("stays %(value)s", value=after)
             )
-            if name in PRICES:
-                change = gettext("%(change)s credits per kWh", change=change)
+            if unit := parameters.unit_of(name):
+                change = f"{change}\N{NO-BREAK SPACE}{unit}"
             lines.append((wording.parameter(name), change))
         epoch = data["from_epoch"]
         lines.append((gettext("from"), gettext("%(at)s (epoch %(epoch)s)", at=at(epoch * seconds), epoch=epoch)))

@@ -23,7 +23,7 @@ from authority.language.reading import gettext
 from authority.people import reads
 from authority.people.reads import DATA_READ
 from authority.people.roles import AUDITS
-from authority.web import answers, ranges
+from authority.web import answers, log_words, ranges
 from authority.web.answers import page, redirect
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
@@ -54,10 +54,17 @@ def blueprint(app: App, found: AuditLog, jobs: AuditJobs) -> Blueprint:
         reads.note(app.store, gate.principal(), what, reads.EVERYBODY, app.clock())
 
     def shown(template: str, **values: object) -> Response:
-        return page(render_template(template, days=days, zone=found.zone, **values))
+        return page(render_template(template, days=days, zone=found.zone, at=at, seconds=length, **values))
+
+    length = app.home.settings.epoch.seconds
 
     def at(seconds: int) -> str:
-        return ranges.written(local(seconds, found.zone), "%-d %b %Y, %H:%M")
+        return ranges.written(
+            local(seconds, found.zone), "%-d %b %Y, %H:%M" if length % 60 == 0 else "%-d %b %Y, %H:%M:%S"
+        )
+
+    def in_words(text: str) -> list[tuple[str, str]]:
+        return log_words.told(text, length, at)
 
     @audit.get("")
     def overview() -> Response:
@@ -65,7 +72,7 @@ def blueprint(app: App, found: AuditLog, jobs: AuditJobs) -> Blueprint:
         note("audit")
         checkpoints, _ = found.checkpoints(None)
         newest = checkpoints[0] if checkpoints else None
-        return shown("audit.html", job=verifier.state, newest=newest, now=app.clock(), compared=found.compared(), at=at)
+        return shown("audit.html", job=verifier.state, newest=newest, now=app.clock(), compared=found.compared())
 
     @audit.get("/log")
     def entries() -> Response:
@@ -73,7 +80,9 @@ def blueprint(app: App, found: AuditLog, jobs: AuditJobs) -> Blueprint:
         note("access" if kind == DATA_READ else "log")
         first, last = _day("from"), _day("to")
         told = found.entries(kind, first, last, answers.place("before"))
-        return shown("audit_log.html", kind=kind, first=first, last=last, found=told, access=kind == DATA_READ)
+        return shown(
+            "audit_log.html", kind=kind, first=first, last=last, found=told, access=kind == DATA_READ, told=in_words
+        )
 
     @audit.get("/checkpoints")
     def checkpoints() -> Response:
@@ -85,7 +94,7 @@ def blueprint(app: App, found: AuditLog, jobs: AuditJobs) -> Blueprint:
     def epochs() -> Response:
         note("epochs")
         rows, older = found.epochs(answers.place("before"))
-        return shown("audit_epochs.html", rows=rows, older_place=older, seconds=app.home.settings.epoch.seconds)
+        return shown("audit_epochs.html", rows=rows, older_place=older)
 
     @audit.get("/epochs/<int:number>")
     def book(number: int) -> Response:

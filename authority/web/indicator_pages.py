@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from flask import Blueprint, Response, render_template, request, url_for
 
@@ -130,6 +130,16 @@ def notes(found: Indicators) -> list[str]:
     return told
 
 
+def coming(known: date | None, today: date, late_days: int) -> str:
+    """When the next day's figures come."""
+    day = today if known is None else min(known + timedelta(days=1), today)
+    return gettext(
+        "The next figures are those of %(day)s: they come when it is over and complete, on %(latest)s at the latest.",
+        day=ranges.on_day(day),
+        latest=ranges.on_day(day + timedelta(days=1 + late_days)),
+    )
+
+
 def blueprint(indicators: CampusIndicators) -> Blueprint:
     """The page over the query layer."""
     pages = Blueprint("indicator_pages", __name__)
@@ -142,7 +152,9 @@ def blueprint(indicators: CampusIndicators) -> Blueprint:
     def indicators_page() -> Response:
         today = indicators.today()
         view = ranges.view_of(request.args.get("view", "month"))
-        first, last = ranges.around(view, ranges.day_of(request.args.get("day", ""), today))
+        known = indicators.last_known()
+        asked_day = request.args.get("day", "")
+        first, last = ranges.around(view, ranges.day_of(asked_day, today) if asked_day else min(known or today, today))
         found = indicators.over(first, last, STEPS[view])
         named = "month" if view == "day" else view
         asked = f"from={first}&to={last}&step={STEPS[view]}"
@@ -164,6 +176,7 @@ def blueprint(indicators: CampusIndicators) -> Blueprint:
             words=sentence(found.total),
             market_words=market_sentence(found.total),
             notes=notes(found),
+            coming=coming(known, today, found.late_days) if last >= (known or first) else "",
             percent=percent,
             kilograms=kilograms,
             width=WIDTH,

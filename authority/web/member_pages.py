@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
 
 from authority.api import days, gate
 from authority.api.asking import ChainAwayError
+from authority.api.energy_table import tells_trades, traded_until
 from authority.api.gate import Rule
 from authority.api.hand_orders import SHOWN_EPOCHS, BookClosedError, HandOrderInvalidError, HandOrders, proposed
-from authority.api.member import Energy, Flows, Members, order_of, summed
+from authority.api.member import Energy, EnergyStep, Flows, Members, Trades, order_of, summed
 from authority.app import App
-from authority.billing.calendar import local, midnight
+from authority.billing.calendar import midnight
 from authority.billing.money import spaced
 from authority.billing.payments import WORDS
 from authority.errors import AuthorityError
@@ -141,6 +140,26 @@ def sentence(order: StandingOrder) -> str:
     return " ".join(parts) or gettext("Do nothing.")
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What another range had, as far as the shown one has come: its energy, None where not known, and its trades."""
+
+    flows: Flows | None
+    trades: Trades
+
+    @classmethod
+    def of(cls, parts: Iterable[EnergyStep]) -> Compared:
+        """Steps together."""
+        steps = list(parts)
+        trades = {name: sum(getattr(each.trades, name) for each in steps) for name in Trades.__dataclass_fields__}
+        return cls(summed(each.flows for each in steps), Trades(**trades))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything to compare with."""
+        return self.flows is not None or any(asdict(self.trades).values())
+
+
 def same_part(
     members: Members,
     its: MemberAccount,
@@ -149,14 +168,14 @@ def same_part(
     before: tuple[date, date],
     view: str,
     today: date,
-) -> Flows | None:
+) -> Compared:
     """What the range before had up to where the shown one has readings, if that still runs; else all of it.
 
     found is the energy of the shown one. A range that runs is compared up to the end of its last quarter of an hour
     with readings, at the same day and time.
     """
     if shown[1] < today:
-        return members.energy(its, *before, ranges.VIEWS[view]).total.flows
+        return Compared.of([members.energy(its, *before, ranges.VIEWS[view]).total])
     start = midnight(today, members.zone)
     of_today = found if view == "day" else members.energy(its, today, today, days.QUARTER)
     heard = [step.ends_at for step in of_today.steps if step.flows is not None]
@@ -165,8 +184,8 @@ def same_part(
     parts = [] if day is None else _until(members, its, day, seconds)
     last = before[1] if day is None else day - timedelta(days=1)
     if last >= before[0]:
-        parts.append(members.energy(its, before[0], last, ranges.VIEWS[view]).total.flows)
-    return summed(parts)
+        parts.append(members.energy(its, before[0], last, ranges.VIEWS[view]).total)
+    return Compared.of(parts)
 
 
 def _same_day(first: date, before: tuple[date, date], view: str, today: date) -> date | None:
@@ -177,10 +196,10 @@ def _same_day(first: date, before: tuple[date, date], view: str, today: date) ->
     return day if day <= before[1] else None
 
 
-def _until(members: Members, its: MemberAccount, day: date, seconds: int) -> list[Flows | None]:
+def _until(members: Members, its: MemberAccount, day: date, seconds: int) -> list[EnergyStep]:
     """What a day had in so many seconds from its beginning, by quarters of an hour."""
     steps = members.energy(its, day, day, days.QUARTER).steps
-    return [step.flows for step in steps if step.ends_at <= steps[0].starts_at + seconds]
+    return [step for step in steps if step.ends_at <= steps[0].starts_at + seconds]
 
 
 def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
@@ -221,6 +240,8 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
         found = members.energy(its, first, last, ranges.VIEWS[view])
         earlier = ranges.a_year_earlier(view, first) if is_whole else None
         labels = [ranges.label(step.starts_at, view, members.zone) for step in found.steps]
+        with app.store.read() as session:
+            until = traded_until(session, members.epoch_seconds)
         text = render_template(
             "energy.html",
             account=its.name,
@@ -234,6 +255,8 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             is_whole=is_whole,
             compared=same_part(members, its, found, (first, last), before, view, today_) if is_whole else None,
             year_earlier=same_part(members, its, found, (first, last), earlier, view, today_) if earlier else None,
+            tells=lambda step: tells_trades(step, until),
+            has_trades=lambda step: any(asdict(step.trades).values()),
             labels=labels,
             marks=ranges.marks(labels, view),
             chart=chart(found, labels),
@@ -388,7 +411,6 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             "bill_so_far.html",
             account=its.name,
             so_far=found,
-            days_of=functools.partial(_days_of, members.zone),
             line_words=LINE_WORDS,
             members=members,
             days=days,
@@ -406,7 +428,6 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             code=members.payment_code(head),
             document=document,
             corrections=members.corrections(its, number),
-            days_of=functools.partial(_days_of, members.zone),
             line_words=LINE_WORDS,
             payment_states=WORDS,
             spaced=spaced,
@@ -463,16 +484,6 @@ def _order_by_hand(form: Mapping[str, str]) -> ProposedOrder:
     if form["side"] not in ("bid", "ask") or quantity is None or price is None:
         raise HandOrderInvalidError("say whether you buy or sell, how much, and at what limit")
     return proposed(form["side"], price, quantity)
-
-
-def _days_of(zone: ZoneInfo, line: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, str]:
-    """The days of all epochs of a bill's line, as the page of energy takes them."""
-    seconds = document["epoch_seconds"]
-    first, last = min(first for first, _ in line["epochs"]), max(last for _, last in line["epochs"])
-    return {
-        "from": local(first * seconds, zone).date().isoformat(),
-        "to": local((last + 1) * seconds - 1, zone).date().isoformat(),
-    }
 
 
 def _form(order: StandingOrder) -> dict[str, str]:

@@ -19,9 +19,8 @@ from authority.governance import acts
 from authority.people.errors import ActUnclearError, PeopleError
 from authority.people.roles import AUDITOR, AUTHORITY, SEES_WHAT_WAITS
 from authority.refusals import RefusalError
-from authority.web import amounts, ranges, wording
+from authority.web import amounts, parameters, ranges, wording
 from authority.web.answers import page, redirect, status_of
-from authority.web.approval_pages import PRICES, decimals_of
 
 RULES: Mapping[str, Rule] = {
     "tariff_pages.shown": Rule(SEES_WHAT_WAITS),
@@ -46,8 +45,8 @@ def blueprint(book: TariffBook) -> Blueprint:
     def at(seconds: int) -> str:
         return ranges.written(local(seconds, book.zone), "%-d %b %Y, %H:%M")
 
-    def typed(name: str, value: int | None) -> str:
-        return amounts.written(value, decimals_of(name))
+    def refusal(error: AuthorityError) -> str:
+        return parameters.refusal(str(error), book.epoch_seconds, at)
 
     def render(form: Mapping[str, str], message: str = "", status: int = 200, **words: Any) -> Response:
         who = gate.principal()
@@ -65,9 +64,10 @@ def blueprint(book: TariffBook) -> Blueprint:
             form=form,
             message=message,
             at=at,
-            typed=typed,
+            typed=parameters.written,
+            with_unit=parameters.told,
+            unit_of=parameters.unit_of,
             zone=book.zone.key,
-            prices=PRICES,
             first=FIRST,
             usual_day=book.usual_day(),
             needs_two=book.needs_two,
@@ -86,7 +86,7 @@ def blueprint(book: TariffBook) -> Blueprint:
         try:
             preview: TariffPreview | None = book.preview(changes_of(form), _day(form))
         except _REFUSED as error:
-            return render(form, str(error), status_of(error))
+            return render(form, refusal(error), status_of(error))
         return render(form, preview=preview)
 
     @tariffs.post("")
@@ -102,7 +102,7 @@ def blueprint(book: TariffBook) -> Blueprint:
                 raise ActUnclearError("say whether a change is proposed, or what is staged is to be taken back")
         except _REFUSED as error:
             preview = _previewed(book, form) if form.get("act") == "propose" else None
-            return render(form, str(error), status_of(error), preview=preview)
+            return render(form, refusal(error), status_of(error), preview=preview)
         return redirect(url_for("approvals.proposal", proposal=made))
 
     return tariffs
@@ -119,7 +119,7 @@ def _previewed(book: TariffBook, form: Mapping[str, str]) -> TariffPreview | Non
 def changes_of(form: Mapping[str, str]) -> dict[str, int]:
     """The parameters that a form changes; AmountInvalidError."""
     found = {
-        name: amounts.parse(form.get(name, ""), decimals_of(name), wording.parameter(name))
+        name: amounts.parse(form.get(name, ""), parameters.decimals_of(name), wording.parameter(name))
         for name in acts.PARAMETER_NAMES
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -74,21 +74,21 @@ CODES = frozenset(
 )
 
 PARAMETERS = {
-    "grace_seconds": marked("grace seconds"),
-    "clock_skew_seconds": marked("clock skew seconds"),
-    "nameplate_tolerance_bps": marked("nameplate tolerance bps"),
-    "storage_efficiency_bps": marked("storage efficiency bps"),
-    "feed_in_price": marked("feed in price"),
+    "grace_seconds": marked("wait for readings after an epoch"),
+    "clock_skew_seconds": marked("how far a meter's clock may be ahead"),
+    "nameplate_tolerance_bps": marked("energy allowed beyond a plant's nameplate"),
+    "storage_efficiency_bps": marked("share of stored energy that comes back"),
+    "feed_in_price": marked("feed-in price"),
     "retail_price": marked("retail price"),
-    "wheeling": marked("wheeling"),
-    "fee_bps": marked("fee bps"),
-    "min_order_wh": marked("min order wh"),
-    "max_order_wh": marked("max order wh"),
-    "max_orders_per_member": marked("max orders per member"),
-    "cancel_cutoff_seconds": marked("cancel cutoff seconds"),
-    "min_reference_volume_wh": marked("min reference volume wh"),
-    "billing_period_epochs": marked("billing period epochs"),
-    "netting_epochs": marked("netting epochs"),
+    "wheeling": marked("network charge, paid by buyers (wheeling)"),
+    "fee_bps": marked("market fee, paid by sellers"),
+    "min_order_wh": marked("least energy of an order"),
+    "max_order_wh": marked("most energy of an order"),
+    "max_orders_per_member": marked("most orders of a member in a book"),
+    "cancel_cutoff_seconds": marked("time before its end in which no order is taken back"),
+    "min_reference_volume_wh": marked("energy that must be traded for a reference price"),
+    "billing_period_epochs": marked("length of a billing period"),
+    "netting_epochs": marked("time over which a member is netted"),
 }
 """The market's parameters, by their names in governance."""
 

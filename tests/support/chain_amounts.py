@@ -248,6 +248,10 @@ class ChainAmounts:
             for found in sums.values():
                 _say(self.of[wallet], found)
 
+    def steps(self, wallet: str) -> Mapping[tuple[int, ...], Mapping[str, int]]:
+        """A member's energy (Wh) and trades (Wh, micro-credits) by quarter of an hour, day, month and year in UTC."""
+        return self._sums[wallet]
+
     def days(self, wallet: str, first: date, last: date) -> Known:
         """What a member may be told of its energy and trades in these days together, both included, in UTC."""
         known, together = Known(), Counter[str]()

@@ -7,6 +7,7 @@ import io
 import re
 import zipfile
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree  # our own files
 
@@ -22,6 +23,7 @@ from authority.people.roles import DELEGATE, MEMBER
 from authority.settlement.day_sums import Flows
 from authority.store.log import Act
 from authority.store.people import User
+from authority.store.settlement import SettlementEpoch
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 FORMULA = '=HYPERLINK("http://evil.example")'
@@ -106,6 +108,30 @@ def test_the_tables_have_a_row_each_step_and_the_totals_of_the_page(site: People
     assert (total["account"], total["zone"], total["step"]) == (FORMULA, "Europe/Berlin", step)
     assert total["used_kwh"] == told["total"]["flows"]["used_wh"] / 1_000
     assert (total["meters_heard"], total["meters"]) == (1, 1)
+
+
+def test_what_was_traded_is_empty_where_no_book_tells_of_it_yet_and_0_where_nothing_was(
+    site: PeopleSite, clock: Any
+) -> None:
+    day = "2026-06-21"
+    with site.app.store.write() as session:
+        known = session.scalars(select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(1)).one()
+        known.checkpointed_ms = 1
+        until = (known.epoch + 1) * 900
+        session.query(SettlementEpoch).where(SettlementEpoch.epoch > known.epoch).delete()
+    assert until <= clock.now
+    rows = list(csv.DictReader(io.StringIO(asked(site, ".csv", **{"from": day, "to": day}).text)))
+    past = [row for row in rows if datetime.fromisoformat(row["starts"]).timestamp() < until]
+    assert 0 < len(past) < len(rows)
+    for name in energy_table.TRADES:
+        assert all(row[name] for row in past)
+        assert {row[name] for row in rows if row not in past} == {""}, name
+    _, *lines = cells(asked(site, ".xlsx", **{"from": day, "to": day}).data, 1)
+    at = energy_table.COLUMNS.index("bought_wh")
+    assert [line[at] is None for line in lines] == [row["bought_wh"] == "" for row in rows]
+    tomorrow = {"from": "2026-06-22", "to": "2026-06-22", "step": "day"}
+    (row,) = csv.DictReader(io.StringIO(asked(site, ".csv", **tomorrow).text))
+    assert {row[name] for name in (*energy_table.FLOWS, *energy_table.TRADES)} == {""}
 
 
 def test_a_delegates_download_is_logged_and_a_wrong_range_is_refused(site: PeopleSite) -> None:

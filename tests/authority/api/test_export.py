@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 from typing import Any
 
@@ -18,7 +19,10 @@ from authority.api.export import FILES, FILES_OF_A_MEMBER
 from authority.app import App
 from authority.people import secrets
 from authority.people.roles import DELEGATE, MEMBER, OPERATOR, SCOPES
+from authority.store.billing import BillPayment, CreditEntry
 from authority.store.log import Act
+from authority.store.market import HandOrderRow, TransferRow
+from authority.store.people import User
 from authority.store.persons import PersonSession, ProgramToken
 
 
@@ -62,7 +66,7 @@ def test_a_member_has_everything_of_itself_and_nothing_of_others(site: PeopleSit
     assert (person["login"], person["pseudonym"]) == ("member@campus.example", member.pseudonym)
     assert [(held["role"], held["member"]) for held in person["roles"]] == [(MEMBER, "Dormitory A")]
     account = json.loads(files["member.json"])
-    assert (account["name"], account["wallet"], account["standing_order"]["sell_at"]) == (
+    assert (account["name"], account["wallet"], account["standing_order"]["sell_at_micro_credits_per_kwh"]) == (
         "Dormitory A",
         wallet,
         120_000,
@@ -90,6 +94,61 @@ def test_a_member_has_everything_of_itself_and_nothing_of_others(site: PeopleSit
     other, foreign = site.people["other"], site.members["Dormitory B"]
     for text in (other.login, other.name, other.pseudonym, foreign.name, foreign.wallet):
         assert text.encode() not in whole, text
+
+
+def test_every_whole_number_in_its_tables_says_its_unit_or_is_a_number_of_something(site: PeopleSite) -> None:
+    member, other = site.members["Dormitory A"], site.members["Dormitory B"]
+    with site.app.store.write() as session:
+        its = session.scalars(select(User.id).where(User.wallet == member.wallet)).one()
+        another = session.scalars(select(User.id).where(User.wallet == other.wallet)).one()
+        session.add(
+            HandOrderRow(
+                user_id=its, request_key="o", act="place", epoch=9, side=0, price=300_000, quantity=2_000,
+                state="done", asked_at=5,
+            )
+        )  # fmt: skip
+        for place, (asset, amount) in enumerate((("energy", 7_000), ("credit", 8_000_000))):
+            for giver, taker in ((its, another), (another, its)):
+                session.add(
+                    TransferRow(
+                        user_id=giver, to_user_id=taker, request_key=f"t{place}", act="give", asset=asset,
+                        amount=amount, state="done", asked_at=5, goes_at=6,
+                    )
+                )  # fmt: skip
+        session.add(
+            CreditEntry(
+                reference="bank-1", wallet=member.wallet, amount=9_000_000, state="landed", signature="s",
+                last_valid_block_height=1, raw="", log_index=1, entered_at=5, entered_by="t",
+            )
+        )  # fmt: skip
+        session.add(
+            BillPayment(
+                key=bytes(32), bill=1, amount=1_000_000, booked_on="2026-06-01", log_index=2, entered_at=5,
+                entered_by="t",
+            )
+        )  # fmt: skip
+    files = archive(site, MEMBER)
+    (order,) = rows(files, "orders.csv")
+    assert (order["price_micro_credits_per_kwh"], order["quantity_wh"]) == ("300000", "2000")
+    moved = [("7000", ""), ("", "8000000")]
+    for name in ("transfers.csv", "received.csv"):
+        assert [(row["energy_wh"], row["credit_micro_credits"]) for row in rows(files, name)] == moved, name
+    seen = set()
+    for file in (each for each in files if each.endswith(".csv")):
+        for row in rows(files, file):
+            seen |= {(file, name) for name, cell in row.items() if re.fullmatch("-?[0-9]+", cell or "")}
+    unsaid = [each for each in sorted(seen) if not each[1].endswith(UNITS) and each[1] not in COUNTED]
+    assert unsaid == [], "a figure whose unit its column does not say"
+    assert {"credits.csv", "payments.csv", "bills.csv", "orders.csv", "meters.csv"} <= {file for file, _ in seen}
+
+
+UNITS = ("_wh", "_micro_credits", "_micro_credits_per_kwh", "_seconds", "_power_w")
+COUNTED = {
+    "id", "user_id", "person_id", "leaf", "epoch", "epochs", "leaves", "sequence", "line", "bill", "period",
+    "of_period", "corrects_bill", "corrects_line", "number", "meters", "meters_heard", "side", "installation",
+    "serial", "meter_id",
+}  # fmt: skip
+"""Columns whose numbers count or name something, and have no unit."""
 
 
 def test_no_secret_is_in_it_and_the_log_has_the_act_without_a_name(site: PeopleSite) -> None:

@@ -14,7 +14,7 @@ from sample_market import PRIVATE, PUBLIC, STEP, add_book, add_days, add_public_
 from sqlalchemy import select
 from statements import executed
 
-from authority.api.market import Market
+from authority.api.market import FIGURES, Market
 from authority.app import App
 from authority.billing.calendar import midnight
 from authority.settlement import day_sums
@@ -176,9 +176,16 @@ def test_page_resource_and_csv_say_the_same_to_strangers(app: App, clock: Any) -
     told = client.get(f"/api/v1/market/prices?from={day}&step=quarter")
     assert told.headers["Cache-Control"] == "public, max-age=30"
     rows = list(csv.DictReader(io.StringIO(client.get(f"/market/prices.csv?from={day}&step=quarter").text)))
+    zone = ZoneInfo(told.json["zone"])
     assert [
-        {name: "" if value is None else str(value) for name, value in step.items()} for step in told.json["steps"]
+        {
+            "starts": step["starts"],
+            "ends": datetime.fromtimestamp(step["ends_at"], zone).isoformat(),
+            **{name: "" if step[name] is None else str(step[name]) for name in FIGURES},
+        }
+        for step in told.json["steps"]
     ] == rows
+    assert {name.split("_")[-1] for name in FIGURES if not name.startswith("epochs")} == {"wh", "kwh"}
     page = client.get(f"/market?day={day}", headers={"Accept": "text/html"})
     assert page.status_code == 200
     total = told.json["total"]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from people_site import build
+from sample_market import add_book
 from sqlalchemy import select
 
 from authority.api.member import Flows
@@ -24,6 +25,7 @@ from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import Frame, Meter
+from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
 from edge_agent.wire.reading import RECORD_SIZE, Record, record_hash
 
@@ -343,14 +345,13 @@ def test_a_bill_says_what_its_lines_correct_and_why_and_a_corrected_one_by_which
     assert re.search(r'less to pay.*<a href="/me/bills/2">Bill 2</a>', first)
 
 
-def test_a_line_opens_the_days_of_its_whole_span(site, clock):
+def test_a_line_leads_to_its_own_times_which_without_a_chain_are_not_told(site, clock):
     start = clock.now // 900 - 96 * 40
-    issued(site, 1, [Line("withdrawn", wh=2_000, epochs=[[start, start + 3], [start + 96 * 35, start + 96 * 35 + 2]])])
-    link = re.search(r'href="(/me/energy[^"]+)"', site.client(MEMBER).get("/me/bills/1").text)[1].replace("&amp;", "&")
-    days = [local(epoch * 900, UTC).date().isoformat() for epoch in (start, start + 96 * 35 + 2)]
-    assert f"from={days[0]}&to={days[1]}" in link
-    assert site.client(MEMBER).get(link).status_code == 200
-    assert "No reading tells of these days." in pages_of(site, link)
+    issued(site, 1, [Line("withdrawn", wh=2_000, epochs=[[start, start + 3]]), Line("correction", amount=5, bill=1)])
+    page = site.client(MEMBER).get("/me/bills/1").text
+    assert re.findall(r'href="(/me/bills/1/lines[^"]+)"', page) == ["/me/bills/1/lines/1"], "a correction has no times"
+    assert site.client(MEMBER).get("/me/bills/1/lines/1").status_code == 503
+    assert site.client(MEMBER).get("/me/bills/1/lines/2").status_code == 404
 
 
 def test_a_day_a_month_or_a_year_that_runs_is_compared_with_the_same_part_of_the_one_before(site, clock, add_meter):
@@ -362,6 +363,43 @@ def test_a_day_a_month_or_a_year_that_runs_is_compared_with_the_same_part_of_the
     assert "used 0.192 kWh (the day before, up to the same time: 0.000 kWh and 0.192 kWh)." in told
     day = local(noon - DAY, UTC).date().isoformat()
     assert "up to the same time" not in pages_of(site, f"/me/energy?day={day}")
+
+
+def test_energy_stands_beside_its_money_in_the_table_and_in_what_is_compared(site, clock, add_meter):
+    noon = clock.now - clock.now % DAY + 12 * 3600
+    clock.now = noon
+    with site.app.store.write() as session:
+        session.get_one(User, site.members["Dormitory A"].id).member_index = 0
+    read(site, add_meter("load", "gw-9", "load", "none"), noon - 4 * 3600, [(0, 4 * n, 0, 0) for n in range(9)])
+    bought = [(280_000, 700, 400, 0)]
+    for at, price, bids, asks in (
+        (noon - DAY - 3 * 3600, 200_000, bought, [(200_000, 400, 400, 1)]),
+        (noon - DAY + 3600, 200_000, bought, [(200_000, 400, 400, 1)]),  # later than it is today
+        (noon - 4 * 3600, 250_000, [(280_000, 600, 600, 1)], [(200_000, 900, 600, 0)]),
+        (noon - 3600, 250_000, [(280_000, 100, 100, 0)], [(200_000, 100, 100, 1)]),  # nothing was read then
+    ):
+        add_book(site.app, at // 900, price, bids, asks)
+    told = pages_of(site, "/me/energy?table=1")
+    assert "Sold 0.600 kWh for 0.1485 credits, bought 0.100 kWh for 0.027 credits." in told
+    assert "The day before, up to the same time: Sold 0.000 kWh for 0.00 credits, bought 0.400 kWh for 0.088" in told
+    day = local(noon, UTC).date().isoformat()
+    cells = rows_of(site.client(MEMBER).get(f"/me/energy?day={day}").text)
+    assert [row[4:] for row in cells if row[0].startswith("08:00")] == [
+        ["0.004 kWh", "0.000 kWh", "0.600 kWh 0.1485", "0.000 kWh 0.00"],
+    ]  # fmt: skip
+    (unread,) = [row for row in cells if row[0].startswith("11:00")]
+    assert unread[1:] == ["proof", *["\N{EN DASH}"] * 4, "0.000 kWh 0.00", "0.100 kWh 0.027"]
+    assert "sold 0.600 kWh for 0.1485" in cells[1][0], "on a phone, which has no such columns"
+    month = pages_of(site, f"/me/energy?view=month&day={day}")
+    assert "bought 0.900 kWh for 0.203 credits" in month
+
+
+def rows_of(page):
+    """The cells of a page's tables, as text."""
+    return [
+        [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
+    ]
 
 
 def test_a_day_and_a_month_are_compared_with_those_of_the_year_before(site, clock, add_meter):
@@ -397,9 +435,15 @@ def test_a_bill_is_had_as_csv_with_the_scope_of_money(site, clock):
     assert answer.headers["Content-Disposition"] == 'attachment; filename="bill-2.csv"'
     head, row = csv.DictReader(answer.text.splitlines()).fieldnames, next(csv.DictReader(answer.text.splitlines()))
     assert head == list(COLUMNS)
-    assert (row["member"], row["kind"], row["corrects_bill"], row["corrects_line"], row["amount"], row["reason"]) == (
-        "Dormitory A", "correction", "1", "1", "-150000", "'=1+1",
+    assert (row["member"], row["kind"], row["corrects_bill"], row["corrects_line"], row["reason"]) == (
+        "Dormitory A", "correction", "1", "1", "'=1+1",
     )  # fmt: skip
+    assert (row["amount_micro_credits"], row["due_micro_credits"]) == ("-150000", "-150000")
+    assert (row["starts"], row["ends"]) == ("1970-01-01T00:00:00+00:00", "1970-01-02T00:00:00+00:00")
+    (of_energy,) = csv.DictReader(get(1).text.splitlines())
+    assert [of_energy[name] for name in ("energy_wh", "price_micro_credits_per_kwh", "amount_micro_credits")] == [
+        "2000", "300000", "600000",
+    ]  # fmt: skip
     assert get(2, "energy:read").status_code == 403
     assert (get(3).status_code, get(3).json["code"]) == (404, "not_found")
 

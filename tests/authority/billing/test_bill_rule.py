@@ -14,6 +14,7 @@ from authority.billing.bill import (
     CLOSED,
     CORRECTED,
     CORRECTION_WITHDRAWN,
+    KINDS,
     LoggedAct,
     Window,
     bills_of,
@@ -22,7 +23,7 @@ from authority.billing.bill import (
     trades_of,
 )
 from authority.billing.errors import BillingError
-from authority.billing.facts import Facts, Retirement, Withdrawal
+from authority.billing.facts import CreditMoved, Facts, Retirement, Withdrawal
 from authority.chain.idl import Event
 
 SECONDS = 900
@@ -188,3 +189,38 @@ def test_what_is_entered_is_on_the_bill_so_far_of_the_earliest_open_period_alone
     everybodys = [bill.member for bill in bills_so_far(1, facts, Leaves([closed]))]
     assert everybodys == [bill.member for bill in bills_so_far(1, facts, Leaves([closed]), "m")] == ["m"]
     assert [*bills_so_far(1, facts, Leaves([closed]), "nobody")] == []
+
+
+class WithBooks(Leaves):
+    """The same with final books: what member 0, which is m, bought and sold."""
+
+    def books(self, first_epoch, end_epoch):
+        for epoch in (TURN, TURN + 30):
+            yield epoch, paid_book(epoch, 200_000, [(0, 333), (0, 1), (1, 5)], [(1, 300), (0, 39)])
+
+
+def test_every_kind_of_line_is_the_sum_of_its_parts_and_has_no_others_times():
+    estimated = {"wallet": "m", "first_epoch": TURN + 8, "end_epoch": TURN + 20, "wh": 2_500, "reason": "dead"}
+    acts = [
+        LoggedAct(2, CLOSED, {"period": 0}),
+        LoggedAct(3, "consumption_estimated", estimated),
+        LoggedAct(4, "estimate_withdrawn", {"wallet": "m", "estimate": 3, "reason": "read after all"}),
+    ]
+    drawn = [(TURN, 700), (TURN - 4, 70), *((TURN + n, 100 + n) for n in range(2, 40))]
+    facts = facts_of(drawn, [900, 350], prices=((0, 300_000), (TURN + 20, 400_000)))
+    facts.members[1] = "n"
+    facts.retirements.append(Retirement("m", 1, 60, 4_800, True, TURN + 6, bytes(64)))
+    facts.credits += [CreditMoved("m", 1, amount, TURN + 7, bytes(64)) for amount in (5_000, -2_000, 9)]
+    (bill,) = bills_so_far(1, facts, WithBooks(acts), "m", parts=True)
+    assert {line.kind for line in bill.lines} == {*KINDS} - {"correction"}
+    for line in bill.lines:
+        assert sum(part.wh for part in line.parts) == line.wh, line
+        if all(part.amount is not None for part in line.parts):
+            assert sum(part.amount for part in line.parts) == line.amount, line
+        else:
+            assert line.kind in ("withdrawn", "late_withdrawal", "remainder")
+        epochs = [epoch for part in line.parts for epoch in range(part.first, part.last + 1)]
+        assert ranges(epochs) == line.epochs, line
+    (plain,) = bills_so_far(1, facts, WithBooks(acts), "m")
+    assert plain.document(1, bytes(8)) == bill.document(1, bytes(8))
+    assert not any(line.parts for line in plain.lines)

@@ -290,6 +290,7 @@ def test_values_are_what_the_schemas_say_or_are_refused() -> None:
     fill = {
         "epoch": 1, "ended_at": 900, "side": "bid", "filled_wh": 3, "price_micro_credits_per_kwh": 4,
         "amount_micro_credits": 5, "refund_micro_credits": 7, "returned_wh": 0, "book_leaf": 6, "clearing_leaf": None,
+        "transaction": None,
     }  # fmt: skip
     page = decoded(schemas.Fills, {"fills": [{**fill, "from_a_newer_service": 1}], "next": None})
     assert page == schemas.Fills(fills=(schemas.Fill(**fill),), next=None)  # type: ignore[arg-type]

@@ -86,6 +86,7 @@ def test_the_first_counted_row_is_eleven_oclock_in_summer():
 
 def test_the_settings_shorten_the_designs_times():
     settings = settings_for(PORTS, mqtt=True)
+    assert (settings.site.grid_co2_g_per_kwh, "Umweltbundesamt" in settings.site.grid_co2_source) == (380, True)
     assert Settings.from_toml(settings.to_toml()) == settings
     assert settings.epoch.seconds == 20
     assert settings.parameters.cancel_cutoff_seconds == 2

@@ -12,6 +12,7 @@ from math import ceil
 import pytest
 from kwh_site import KwhSite, opened
 from people_site import application
+from solders.signature import Signature
 from sqlalchemy import select
 from whole_campus import Campus
 
@@ -162,6 +163,22 @@ def test_trades_are_those_of_the_chains_books_and_the_days_sums_theirs(site: Kwh
         sum(row[1] for row in expected if row[0] == "bought"),
         sum(row[3] for row in expected if row[0] == "bought"),
     ]
+
+
+def test_each_fill_names_the_transaction_that_settled_it_on_page_and_api(site: KwhSite) -> None:
+    found = site.client("C").get("/api/v1/me/fills").json["fills"]
+    assert found
+    book = page(site, "C", "/me/trading")
+    for fill in found:
+        record = site.campus.client.transaction(Signature.from_string(fill["transaction"]))
+        assert record is not None, "the chain has it"
+        assert programs.book_address(fill["epoch"]) in record.transaction.message.account_keys, "it is the book's"
+        assert record.error is None
+        assert fill["transaction"] in book
+    with site.campus.app.store.write() as session:
+        session.query(SettlementEpoch).update({"clearing_signature": None})
+    told = site.client("C").get("/api/v1/me/fills").json["fills"]
+    assert {fill["transaction"] for fill in told} == {None}, "of an epoch before the store kept it"
 
 
 @pytest.mark.parametrize("name", NAMES)

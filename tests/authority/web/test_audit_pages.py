@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import time
+from datetime import UTC, datetime
 
 import axe
 import pytest
@@ -80,6 +81,10 @@ def test_programs_read_the_books_as_the_pages_show_them(site, ask):
     assert data.headers["Cache-Control"] == "private, no-cache"
     page = ask(f"/audit/epochs/{epoch}")
     assert book["sha256"] in page
+    seconds = site.campus.epoch_seconds
+    began = datetime.fromtimestamp(epoch * seconds, UTC)
+    assert f"From {began:%-d %b %Y, %H:%M} to" in page, "when it was"
+    assert re.search(r"Reference price</dt><dd>[0-9.]+ credits per kWh</dd>", page)
     empty = next(row["epoch"] for row in rows if not row["has_book"])
     for path in (f"/{empty}", f"/{empty}/bytes", "/999999999"):
         assert program(path).status_code == 404, path
@@ -111,6 +116,14 @@ def test_the_pages_of_the_log_have_every_entry_once_the_newest_first(site, ask):
     with site.campus.app.store.read() as session:
         size = log.size(session)
     assert walk(ask, "/audit/log") == list(range(size))[::-1]
+
+
+def test_an_entry_is_told_in_words_and_units_with_the_log_s_own_below(site, ask):
+    page = ask("/audit/log?kind=reading")
+    assert re.search(r"consumption:</span> [0-9.\u202f]+ kWh", page)
+    assert "<details><summary>As it is in the log</summary><code>{&#34;meter_id" in page
+    assert re.search(r"<dt>Epoch</dt><dd>\d+ <span class=.note.>\d+ \w+ \d{4}, \d\d:\d\d", ask("/audit"))
+    assert re.search(r"epoch \d+ <span class=.note.>\d+ \w+ \d{4}", ask("/audit/checkpoints"))
 
 
 def test_the_log_is_shown_by_kind(site, ask):

@@ -65,6 +65,11 @@ def test_a_tariff_is_previewed_proposed_staged_and_taken_back(site: KwhSite) -> 
     page = operator.get("/op/tariffs")
     assert "Nothing is staged: what holds now goes on." in page
     assert "Nothing was staged yet" in page
+    spoken = unescape(re.sub(r"<[^>]*>", " ", page))
+    assert "market fee, paid by sellers, now 1\N{NO-BREAK SPACE}%" in spoken
+    assert not re.search(r"\b(bps|wh)\b", spoken), "a parameter is told by its code"
+    fee = ada.get("/op/tariffs?preview=1&fee_bps=1.5")
+    assert re.search("market fee, paid by sellers: 1 . 1.5 %", " ".join(re.sub("<[^>]*>", " ", unescape(fee)).split()))
     day = (datetime.fromtimestamp(site.campus.wall.now, UTC) + timedelta(days=3)).date()
     asked = f"?preview=1&feed_in_price=0.09&day={day}"
     tried = operator.get(f"/op/tariffs{asked}")
@@ -73,16 +78,24 @@ def test_a_tariff_is_previewed_proposed_staged_and_taken_back(site: KwhSite) -> 
     assert "Propose this change" not in tried, "an operator tries, and does not propose"
     operator.post("/op/tariffs", 404, act="propose", feed_in_price="0.09", day=str(day), reason="new tariff")
     assert "Propose this change" in ada.get(f"/op/tariffs{asked}")
+    past = day - timedelta(days=9)
     for query, words in (
-        ("feed_in_price=9&retail_price=1", "feed_in_price must not be above retail_price"),
+        ("feed_in_price=9&retail_price=1", "the feed-in price must not be above the retail price"),
+        ("fee_bps=100.5", "the market's fee is 100 per cent at most"),
+        ("fee_bps=1000", "market fee, paid by sellers: 655.35\N{NO-BREAK SPACE}% at most"),
+        ("min_order_wh=9&max_order_wh=1", "the least order must not be above the largest"),
+        (f"feed_in_price=0.09&day={past}", "a change holds from "),
         ("feed_in_price=x", "write a number"),
         (f"feed_in_price=0.09&day={day.replace(year=day.year + 3)}", "at the latest"),
         ("day=soon", "choose the day"),
-        ("", "name what is to change"),
+        ("", "say what is to change, such as the feed-in price"),
     ):
         answer = ada.client.get(f"/op/tariffs?preview=1&{query}")
         assert answer.status_code in (400, 409), query
-        assert words in unescape(answer.text).lower(), query
+        told = unescape(answer.text).lower()
+        assert words in told, query
+        shown = " ".join(re.sub("<[^>]*>", " ", told).split())
+        assert not re.search("_price|_bps|_wh must|now is epoch", shown), shown[200:700]
     assert acts.read(site.campus.client).staged is None, "trying changes nothing"
     url = ada.post("/op/tariffs", act="propose", feed_in_price="0.09", day=str(day), reason="new tariff")
     assert "it waits for another person" in operator.get("/op/tariffs")

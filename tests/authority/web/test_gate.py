@@ -33,6 +33,7 @@ VALUES = {
     "secret": "x",
     "passkey": "x",
     "number": 1,
+    "line": 1,
     "period": 0,
     "wallet": "x",
     "session_id": "x",

@@ -35,6 +35,27 @@ def key_of(page: Any) -> str:
     return str(re.findall(r'name="key" value="([^"]+)"', page.text)[0])
 
 
+INSIDE = """(() => {
+  const button = [...document.querySelectorAll("form[action$='/cancel'] button")].at(-1).getBoundingClientRect();
+  const table = [...document.querySelectorAll(".scroll")].map(each => each.scrollWidth - each.clientWidth);
+  return [button.width > 0 && button.left >= 0 && button.right <= window.innerWidth, Math.max(...table)];
+})()"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+def test_an_open_order_is_taken_back_on_a_phone_without_pushing_its_table_aside(site: KwhSite, tmp_path: Path) -> None:
+    ask(site, "/me/trading/orders", **FORM, act="place", key=key_of(ask(site)))
+    site.campus.worker().settle_down()
+    with served(site.flask) as address, Browser(tmp_path / "profile") as browser:
+        browser.sign_in(site.cookies[BUYER], address)
+        browser.emulate(390, 844, dark=False)
+        for language in ("th", "en"):
+            browser.open(f"{address}/language?language={language}&next=/help")
+            browser.open(f"{address}/me/trading")
+            assert browser.evaluate(INSIDE) == [True, 0], language
+
+
 def test_a_member_previews_gives_and_takes_back_an_order_on_the_page(site: KwhSite) -> None:
     worker, page = site.campus.worker(), ask(site)
     assert "An order by hand" in page.text

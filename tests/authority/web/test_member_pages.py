@@ -46,7 +46,8 @@ def test_an_open_order_has_its_number(site: KwhSite) -> None:
     number = site.client(BUYER).get("/api/v1/me/orders").json["open"][0]["number"]
     row = re.search(r"<tbody>\s*<tr>(.*?)</tr>", site.client(BUYER).get("/me/trading").text, re.DOTALL)
     assert row is not None
-    assert f'<td class="right">{number}</td>' in row[1]
+    assert f'<td class="right wide">{number}</td>' in row[1]
+    assert f"Number: {number}</span>" in row[1], "on a phone"
 
 
 def test_what_the_market_refuses_is_told_on_both_pages(site: KwhSite) -> None:

@@ -48,7 +48,14 @@ def date_of(site):
 
 def addresses(site):
     """(address, whoever may come in and is asked) of every GET route."""
-    values = {"number": 1, "period": 0, "wallet": site.members["Dormitory A"].wallet, "batch": 1, "log_index": 1}
+    values = {
+        "number": 1,
+        "line": 1,
+        "period": 0,
+        "wallet": site.members["Dormitory A"].wallet,
+        "batch": 1,
+        "log_index": 1,
+    }
     values |= {"gateway": "dormitory-a", "meter_name": "building", "day": date_of(site)}
     for rule in site.flask.url_map.iter_rules():
         if "GET" in rule.methods:

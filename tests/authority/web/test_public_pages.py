@@ -55,6 +55,17 @@ def site(app: App, clock: Any) -> PeopleSite:
     return made
 
 
+def test_the_indicators_open_on_what_is_known_last_and_say_when_more_comes(site: PeopleSite, clock: Any) -> None:
+    clock.now += 22 * 86_400  # the third of July, of which nothing is known
+    page = site.client().get("/indicators").text
+    assert "June 2026</h2>" in page
+    assert "97.0 %" in page
+    assert "The next figures are those of 11 Jun 2026: they come when it is over and complete, on 15 Jun 2026" in page
+    july = site.client().get("/indicators?view=month&day=2026-07-02").text
+    assert "Nothing is known of this time yet." in july
+    assert '<dl class="figures">' not in july, "no dashes where nothing is known"
+
+
 def test_the_indicators_of_page_and_resource_are_the_same(site: PeopleSite) -> None:
     client = site.client()
     told = client.get(f"/api/v1/indicators?from={DAY}").json["total"]
@@ -67,6 +78,7 @@ def test_the_indicators_of_page_and_resource_are_the_same(site: PeopleSite) -> N
     month = client.get(f"/indicators?view=month&day={DAY}").text
     assert month.count('<rect class="generation"') == 1
     assert "1 of 30 days are known" in month
+    assert "97.0 %" in client.get("/indicators").text
     year = client.get("/indicators?view=year&day=2026-01-01&table=1").text
     assert "97.0 %" in year
     assert "Nothing is known of this time yet." in client.get("/indicators?view=day&day=2026-06-11").text
