@@ -26,6 +26,7 @@ import socket
 import ssl
 import threading
 import time
+import urllib.parse
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -240,6 +241,14 @@ def _headers(head: bytes) -> dict[bytes, bytes]:
     return {name.strip().lower(): value.strip() for name, _, value in lines}
 
 
+def path_of(line: bytes) -> str:
+    """The path that a request line asks for, as an application reads it, however it is written (RFC 9112, 3.2)."""
+    target = line.partition(b" ")[2].partition(b" ")[0].partition(b"?")[0]
+    if not target.startswith(b"/"):  # the absolute form
+        target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+    return re.sub("//+", "/", urllib.parse.unquote(target.decode("latin-1")))
+
+
 def _chunked_end(buffer: bytes | bytearray, at: int) -> int | None:
     """Where a chunked body ends (RFC 9112, 7.1), or, beyond the buffer, does not end before; None is anywhere."""
     while True:
@@ -359,7 +368,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
         if siblings is None or self._is_first:
             return False
         line, _, rest = bytes(guest.buffer).partition(b"\r\n")
-        if not line.partition(b" ")[2].startswith(tuple(path.encode() for path in self.limits.at_first)):
+        if not path_of(line).startswith(self.limits.at_first):
             return False
         if siblings.give(guest.conn.sock, line + b"\r\nConnection: close\r\n" + rest):
             self._drop(guest)

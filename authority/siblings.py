@@ -15,7 +15,9 @@ import socket
 import tempfile
 
 from authority.tries import Tries
+from edge_agent.wire.log import StructuredLog
 
+LOG = StructuredLog(__name__)
 MOST_BYTES = 160 * 1024
 """What may have been read of a connection that is given: more than the largest head and body of a page's request."""
 
@@ -54,7 +56,8 @@ class Siblings:
             read, (handle,), flags, _ = socket.recv_fds(self.inbox, MOST_BYTES, 1)
         except (BlockingIOError, ValueError):
             return None
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):  # more than MOST_BYTES, or out of handles
             os.close(handle)
+            LOG.error("a connection that was handed over did not come whole, and is closed")
             return None
         return socket.socket(fileno=handle), read

@@ -310,12 +310,16 @@ class Treasury:
         """
         with self._app.store.read() as session:
             data = issuing.correction_of(session, number, line, amount, reason)
-            above = issuing.takes_two(session, data, self.credit_limit)
-        return above and self._app.home.settings.people.two_persons != NO
+            return self._alone is not None and issuing.takes_two(session, data, self._alone)
+
+    @property
+    def _alone(self) -> int | None:
+        """How much one person may correct, in micro-credits; None where one person is enough."""
+        return None if self._app.home.settings.people.two_persons == NO else self.credit_limit
 
     def correct(self, who: Principal, number: int, line: int, amount: int, reason: str) -> Entered:
-        """Enter a correction, in micro-credits; BillingErrors of `issuing.correct`."""
-        return issuing.correct(self._app, number, line, amount, reason, actor=who.actor)
+        """Enter a correction that one person may, in micro-credits; BillingErrors of `issuing.correct`."""
+        return issuing.correct(self._app, number, line, amount, reason, actor=who.actor, limit=self._alone)
 
     def propose_correction(self, who: Principal, number: int, line: int, amount: int, reason: str) -> str:
         """Propose a correction above the limit; the proposal's id. BillingErrors of `issuing.correct`, PeopleErrors."""
@@ -324,7 +328,9 @@ class Treasury:
 
     def withdraw_correction(self, who: Principal, number: int, log_index: int, reason: str) -> Entered:
         """Take a correction of a bill back; NamesSomebodyError, BillingErrors of `issuing.withdraw_correction`."""
-        return issuing.withdraw_correction(self._app, log_index, reason, actor=who.actor, bill=number)
+        return issuing.withdraw_correction(
+            self._app, log_index, reason, actor=who.actor, bill=number, limit=self._alone
+        )
 
     def check_reason(self, reason: str) -> None:
         """NamesSomebodyError for a reason that cannot be entered, before it is tried."""

@@ -370,7 +370,7 @@ def _entered(member: _Member, acts: Iterable[tuple[int, str, Mapping[str, Any]]]
     taken_back = {
         int(data["correction"])
         for index, kind, data in listed
-        if kind == "correction_withdrawn" and after < index < before
+        if kind == "correction_withdrawn" and after < index < before and str(data["wallet"]) == member.wallet
     }
     for index, kind, data in listed:
         if not after < index < before or str(data.get("wallet")) != member.wallet:

@@ -222,9 +222,13 @@ class Window:
         return act.log_index > self.after and (self.before is None or act.log_index < self.before)
 
 
-def withdrawn_of(acts: Iterable[LoggedAct], window: Window) -> set[int]:
-    """The leaves of corrections that were taken back in the same window, before a bill had them: no bill has these."""
-    return {int(act.data["correction"]) for act in acts if act.kind == CORRECTION_WITHDRAWN and window.holds(act)}
+def withdrawn_of(acts: Iterable[LoggedAct], window: Window) -> set[tuple[int, str]]:
+    """The corrections that were taken back in the same window, before a bill had them: no bill has these.
+
+    Each by its leaf and its wallet: an entry that names another member's correction takes nothing back.
+    """
+    its = (act.data for act in acts if act.kind == CORRECTION_WITHDRAWN and window.holds(act))
+    return {(int(data["correction"]), str(data["wallet"])) for data in its}
 
 
 def bills_of(period: int, facts: Facts, evidence: Evidence) -> Iterator[Bill]:
@@ -360,7 +364,7 @@ class _Maker:
         withdrawn = withdrawn_of(acts, window)
         self.entered: dict[str, list[LoggedAct]] = {}
         for act in acts:
-            if act.log_index in withdrawn:
+            if (act.log_index, str(act.data.get("wallet"))) in withdrawn:
                 continue
             if act.kind in (CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN) and window.holds(act):
                 self.entered.setdefault(str(act.data["wallet"]), []).append(act)

@@ -22,6 +22,7 @@ from authority.billing.errors import (
 from authority.billing.export import moment, spans
 from authority.chain.client import ChainClient
 from authority.errors import MeterUnknownError
+from authority.home.settings import EVERYWHERE
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.metering import Meter
 from authority.store.people import User, user_named
@@ -242,12 +243,19 @@ def _export(app: App, _client: ChainClient, arguments: argparse.Namespace) -> No
     tell(arguments, told, f"{bills} bills, {count} lines written to {arguments.csv}")
 
 
+def _alone(app: App) -> int | None:
+    """How much one person may correct by command, in micro-credits; None where one person is enough."""
+    settings = app.home.settings
+    return settings.billing.credit_limit if settings.people.two_persons == EVERYWHERE else None
+
+
 def _correct(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
+    people, limit = app.home.settings.people, _alone(app)
     with app.store.read() as session:
         data = issuing.correction_of(session, arguments.bill, arguments.line, arguments.amount, arguments.reason)
         document = views.document_of(issuing.issued_bill(session, arguments.bill))
-        if issuing.takes_two(session, data, app.home.settings.billing.credit_limit):
-            app.home.settings.people.refuse_alone("correction")
+        if limit is not None and issuing.takes_two(session, data, limit):
+            people.refuse_alone("correction")
     if arguments.dry_run:
         line = document["lines"][arguments.line - 1]
         told = {"bill": arguments.bill, "line": line, "amount": arguments.amount, "changed": False}
@@ -256,9 +264,8 @@ def _correct(app: App, _client: ChainClient, arguments: argparse.Namespace) -> N
         )
         tell(arguments, told, f"{text} would be corrected by {_credits(arguments.amount)} on the member's next bill")
         return
-    entered = issuing.correct(
-        app, arguments.bill, arguments.line, arguments.amount, arguments.reason, actor=arguments.actor
-    )
+    said = (arguments.bill, arguments.line, arguments.amount, arguments.reason)
+    entered = issuing.correct(app, *said, actor=arguments.actor, limit=limit)
     already = " (it was noted already)" if entered.known else ""
     text = f"correction {entered.log_index} of bill {arguments.bill}: {_credits(arguments.amount)} on the next bill"
     tell(arguments, {**entered.data, "log_index": entered.log_index, "changed": not entered.known}, text + already)
@@ -270,7 +277,7 @@ def _withdraw_correction(app: App, _client: ChainClient, arguments: argparse.Nam
         told = {"correction": index, "changed": False}
         tell(arguments, told, f"correction {index} would be withdrawn, if no bill has it yet")
         return
-    entered = issuing.withdraw_correction(app, index, arguments.reason, actor=arguments.actor)
+    entered = issuing.withdraw_correction(app, index, arguments.reason, actor=arguments.actor, limit=_alone(app))
     text = f"correction {index} is withdrawn: no bill has it" + (" (it was withdrawn before)" if entered.known else "")
     told = {"correction": index, "log_index": entered.log_index, "changed": not entered.known}
     tell(arguments, told, text)

@@ -103,6 +103,18 @@ class CorrectionBilledError(BillingError):
     code = "correction_billed"
 
 
+class CorrectionAboveLimitError(BillingError):
+    """A correction, or its withdrawal, is of more than one person may decide alone."""
+
+    code = "correction_above_limit"
+
+
+class CorrectionAnswersError(BillingError):
+    """A correction that was to be withdrawn is what a dispute was closed with: its member was told so."""
+
+    code = "correction_answers"
+
+
 class EstimateUnknownError(BillingError):
     """A leaf of the log is no estimate."""
 

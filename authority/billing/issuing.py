@@ -36,6 +36,8 @@ from authority.billing.bill import (
 from authority.billing.errors import (
     AmountInvalidError,
     BillUnknownError,
+    CorrectionAboveLimitError,
+    CorrectionAnswersError,
     CorrectionBilledError,
     CorrectionUnknownError,
     EstimateInvalidError,
@@ -60,6 +62,7 @@ from authority.chain.client import ChainClient
 from authority.log import log
 from authority.log.nameless import require_nameless
 from authority.store.billing import BillingPeriod, IssuedBill
+from authority.store.desk import Ticket
 from authority.store.log import Act
 from authority.store.metering import (
     METER_RETIRED,
@@ -411,15 +414,22 @@ class Entered:
     known: bool = False
 
 
-def correct(app: App, number: int, line: int, amount: int, reason: str, *, actor: str) -> Entered:
+def correct(
+    app: App, number: int, line: int, amount: int, reason: str, *, actor: str, limit: int | None = None
+) -> Entered:
     """Note a correction of an issued bill: a line of the member's next bill. The old bill stays as it is.
 
     amount in micro-credits: positive where the member is to pay more. The same correction that is not billed yet is not
-    noted twice. BillingError `bill_unknown`, `line_unknown`, `amount_invalid`, `reason_missing`; NamesSomebodyError.
+    noted twice. limit: of what one person may enter (`takes_two`), in micro-credits; None: no matter how much.
+    BillingError `bill_unknown`, `line_unknown`, `amount_invalid`, `reason_missing`, `correction_above_limit`;
+    NamesSomebodyError.
     """
     with app.store.read() as session:
         data = correction_of(session, number, line, amount, reason)
     with app.store.write() as session:
+        log.lock(session)  # so that of two at the same moment one sees the other
+        if limit is not None and takes_two(session, data, limit):
+            raise CorrectionAboveLimitError("a correction above the limit takes two people: propose it")
         return enter_correction(session, data, actor=actor, now=app.clock())
 
 
@@ -459,11 +469,14 @@ def _standing(session: Session) -> list[Act]:
     return [act for act in _acts(session, CORRECTED) if act.log_index > after and act.log_index not in withdrawn]
 
 
-def withdraw_correction(app: App, log_index: int, reason: str, *, actor: str, bill: int | None = None) -> Entered:
+def withdraw_correction(
+    app: App, log_index: int, reason: str, *, actor: str, bill: int | None = None, limit: int | None = None
+) -> Entered:
     """Take back a correction that no bill has yet, once: the next bill is without it.
 
-    bill: whose correction it is said to be. BillingError `correction_unknown`, `correction_billed`, `reason_missing`;
-    NamesSomebodyError.
+    bill: whose correction it is said to be. limit: of what one person may take back, in micro-credits; None: no matter
+    how much. What a dispute was closed with stays. BillingError `correction_unknown`, `correction_billed`,
+    `correction_above_limit`, `correction_answers`, `reason_missing`; NamesSomebodyError.
     """
     words = _reason(reason)
     with app.store.write() as session:
@@ -476,9 +489,24 @@ def withdraw_correction(app: App, log_index: int, reason: str, *, actor: str, bi
                 return Entered(done.log_index, done.data, known=True)
         if log_index <= _closed_last(session):
             raise CorrectionBilledError("a bill has this correction already: enter one that makes up for it")
+        if limit is not None and abs(int(str(act.data["amount"]))) > limit:
+            raise CorrectionAboveLimitError("two people entered this correction: enter one that makes up for it")
+        if (dispute := _answered_by(session, act)) is not None:
+            raise CorrectionAnswersError(
+                f"dispute {dispute} was closed with this correction: enter one that makes up for it"
+            )
         require_nameless(session, words)
         data = {"bill": act.data["bill"], "correction": log_index, "wallet": act.data["wallet"], "reason": words}
         return Entered(log.record_act(session, CORRECTION_WITHDRAWN, actor, app.clock(), data), data)
+
+
+def _answered_by(session: Session, correction: Act) -> int | None:
+    """The dispute that was closed with a correction; None where there is none."""
+    bill = correction.data["bill"]
+    leaves = [act.log_index for act in _acts(session, CORRECTED) if act.data["bill"] == bill]
+    number = leaves.index(correction.log_index) + 1
+    its = (Ticket.correction_bill == bill, Ticket.correction == number)
+    return session.scalar(select(Ticket.id).where(*its).order_by(Ticket.id).limit(1))
 
 
 def _closed_last(session: Session) -> int:

@@ -234,17 +234,21 @@ class Journal:
         by_hand = [each for departure in departures for each in departure.by_hand]
         moved = [each for departure in departures for each in departure.transfers]
         cleared = {
-            act.data["epoch"]: departure.signature
+            int(str(act.data["epoch"])): departure.signature
             for departure in departures
             for act in departure.acts
             if act.kind == CLEARED
         }
         if frames or purposes or cleared:
             with self.store.write() as session:
-                for epoch, signature in cleared.items():
+                if cleared:  # all epochs in one order: two waves side by side would else wait for each other
+                    its_epochs = {frame.interval_end // epoch_seconds - 1 for frame in frames}
+                    for epoch in sorted(its_epochs | cleared.keys()):
+                        execute(session, _LOCKED_EPOCH, {"of": epoch})
+                _confirm(session, frames, epoch_seconds)
+                for epoch, signature in sorted(cleared.items()):
                     its = update(SettlementEpoch).where(SettlementEpoch.epoch == epoch)
                     session.execute(its.values(clearing_signature=signature))
-                _confirm(session, frames, epoch_seconds)
                 if by_hand:
                     hand_orders.mark(session, by_hand, hand_orders.DONE)
                 if moved:

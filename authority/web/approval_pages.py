@@ -134,6 +134,8 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
         with app.store.read() as session:
             told = TREASURER in who.roles or may["approve"]
             members = names(session) if found.kind in (CREDITS, CORRECTION) and told else {}
+        if members:
+            reads.note(app.store, who, "proposals", str(found.data["wallet"]), now)
         return render(
             "approval.html",
             status,

@@ -16,7 +16,8 @@ from authority.api.gate import Rule
 from authority.app import App
 from authority.language.reading import marked
 from authority.people import appointing, reads, records, sessions
-from authority.people.errors import ActUnclearError, PeopleError, PersonUnknownError
+from authority.people.errors import ActUnclearError, PeopleError, PersonUnknownError, TooOftenError
+from authority.people.limits import Bucket
 from authority.people.roles import AUTHORITY, OF_THE_DEPARTMENT, ROLES
 from authority.refusals import NotFoundError
 from authority.store.persons import Person
@@ -27,6 +28,8 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
     ("role_pages.listed", "role_pages.find", "role_pages.shown", "role_pages.change"), Rule(OF_AUTHORITY)
 )
 NOBODY = marked("nobody signs in with that login: look at it again")
+FINDS_AT_ONCE, FIND_SECONDS = 20, 60.0
+"""How many logins one person looks up at once, and how long until one more: a directory is not read through here."""
 PEOPLE = "people"
 """What the log says that was read."""
 WHY = marked("it changes what somebody may do here")
@@ -41,6 +44,8 @@ MAY = {
 def blueprint(app: App) -> Blueprint:
     """The pages over an opened authority."""
     pages = Blueprint("role_pages", __name__, url_prefix="/people")
+
+    finds = Bucket(app.tries, "finds", FINDS_AT_ONCE, FIND_SECONDS)
 
     def note(subject: str = reads.EVERYBODY) -> None:
         reads.note(app.store, gate.principal(), PEOPLE, subject, app.clock())
@@ -59,6 +64,8 @@ def blueprint(app: App) -> Blueprint:
     def find() -> Response:
         """Somebody by its login, of the department or not; nothing is kept in an address."""
         login = request.form.get("login", "")
+        if (wait := finds.wait(gate.principal().pseudonym)) > 0:
+            raise TooOftenError(wait)
         try:
             with app.store.read() as session:
                 pseudonym = records.find(session, login).pseudonym

@@ -21,6 +21,8 @@ from authority.billing.credits import LONGEST_REFERENCE
 from authority.billing.errors import (
     AssignmentInvalidError,
     BillingError,
+    CorrectionAboveLimitError,
+    CorrectionAnswersError,
     CorrectionBilledError,
     OwedOtherwiseError,
     PaymentUnknownError,
@@ -456,13 +458,13 @@ def blueprint(treasury: Treasury) -> Blueprint:
         try:
             correcting = _correcting(form, len(treasury.bill(number).document["lines"]))
             said_of = (number, correcting.line, correcting.amount, correcting.reason)
-            takes_two = treasury.correction_takes_two(*said_of)
             if form.get("act") != "save":
-                return bill_page(number, form, correcting, takes_two=takes_two)
-            if takes_two:
+                return bill_page(number, form, correcting, takes_two=treasury.correction_takes_two(*said_of))
+            try:
+                treasury.correct(gate.principal(), *said_of)
+            except CorrectionAboveLimitError:
                 proposal = treasury.propose_correction(gate.principal(), *said_of)
                 return redirect(url_for("approvals.proposal", proposal=proposal))
-            treasury.correct(gate.principal(), *said_of)
         except (CorrectionInvalidError, amounts.AmountInvalidError, NamesSomebodyError, PeopleError) as error:
             return bill_page(number, form, message=str(error), status=409)
         return redirect(url_for("treasurer.bill", number=number, _anchor="corrections"))
@@ -475,7 +477,10 @@ def blueprint(treasury: Treasury) -> Blueprint:
             if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
                 raise ReasonMissingError(f"say why, in 1 to {LONGEST_REASON} characters")
             treasury.withdraw_correction(gate.principal(), number, log_index, reason)
-        except (CorrectionBilledError, ReasonMissingError, NamesSomebodyError) as error:
+        except (
+            CorrectionAboveLimitError, CorrectionAnswersError, CorrectionBilledError, ReasonMissingError,
+            NamesSomebodyError,
+        ) as error:  # fmt: skip
             return bill_page(number, kept=str(error), status=409)
         return redirect(url_for("treasurer.bill", number=number, _anchor="corrections"))
 

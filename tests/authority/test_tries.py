@@ -47,8 +47,11 @@ def test_processes_that_fork_count_together() -> None:
     for _ in range(4):
         child = os.fork()
         if child == 0:
-            counted = sum(table.take("house", 1.0, float(allowed), 0.0) == 0.0 for _ in range(asked))
-            os._exit(counted)
+            counted = 255  # where it fails
+            try:
+                counted = sum(table.take("house", 1.0, float(allowed), 0.0) == 0.0 for _ in range(asked))
+            finally:
+                os._exit(counted)
         children.append(child)
     counted = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     assert sum(counted) == allowed
@@ -60,9 +63,12 @@ def test_a_process_that_dies_while_it_counts_holds_up_nobody() -> None:
     for _ in range(20):
         child = os.fork()
         if child == 0:
-            while True:
-                table.take("busy", 0.001, 1e9, time.monotonic())
+            try:
+                while True:
+                    table.take("busy", 0.001, 1e9, time.monotonic())
+            finally:
+                os._exit(1)
         time.sleep(0.01)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        assert table.take("other", 0.0, 1.0, 0.0) == 0.0
+        assert table.take("other", 1.0, 1e6, 0.0) == 0.0  # it would wait for a lock that is held for ever

@@ -184,6 +184,8 @@ def test_what_is_entered_is_on_the_bill_so_far_of_the_earliest_open_period_alone
     assert corrected(2, closed, correction, later, after) == [-7]
     withdrawn = LoggedAct(3, CORRECTION_WITHDRAWN, {"correction": 2, "wallet": "m"})
     assert corrected(1, closed, correction, withdrawn) == []
+    anothers = LoggedAct(3, CORRECTION_WITHDRAWN, {"correction": 2, "wallet": "n"})
+    assert corrected(1, closed, correction, anothers) == [-50], "an entry of another member takes nothing back"
     late = LoggedAct(5, CORRECTION_WITHDRAWN, {"correction": 2, "wallet": "m"})
     assert corrected(2, closed, correction, later, after, late) == [-7], "a bill had it before, and so it stays"
     everybodys = [bill.member for bill in bills_so_far(1, facts, Leaves([closed]))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -15,14 +16,16 @@ from sqlalchemy import select
 from authority.app import App
 from authority.billing import issuing, views
 from authority.billing.bill import Bill, Line
-from authority.billing.errors import CorrectionBilledError, CorrectionUnknownError
+from authority.billing.errors import CorrectionAboveLimitError, CorrectionBilledError, CorrectionUnknownError
 from authority.figures import credits
 from authority.home.settings import NO
 from authority.log import gate
 from authority.people import dangerous, proposals
 from authority.people.roles import AUTHORITY, MEMBER, OPERATOR, TREASURER
 from authority.store.billing import BillingPeriod, IssuedBill
+from authority.store.desk import Ticket
 from authority.store.log import Act
+from authority.store.people import User
 from authority.store.persons import Proposal
 
 GOOD = {"line": "1", "amount": "0.25", "way": "less", "reason": "a wrong register"}
@@ -126,6 +129,61 @@ def test_what_is_above_the_limit_is_not_entered_in_pieces(site: PeopleSite) -> N
         again = [send(site, 303, act="save", **sent).headers["Location"] for _ in range(2)]
         assert all(("approvals" in url) is (number == 2) for url in again), again
     assert [act.data["amount"] for act in acts(site, "bill_corrected")] == [-600_000_000]
+
+
+def test_of_two_at_the_same_moment_one_sees_the_other(site: PeopleSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tabs, or a page and a command: what each looked at before is not what is decided by."""
+    both, said = threading.Barrier(2), issuing.correction_of
+
+    def together(*args: Any) -> dict[str, Any]:
+        found = said(*args)
+        both.wait(60)
+        return found
+
+    monkeypatch.setattr(issuing, "correction_of", together)
+    outcomes: list[object] = []
+
+    def enter(number: int) -> None:
+        try:
+            made = issuing.correct(site.app, 1, 1, 600_000_000, f"piece {number}", actor="t", limit=1_000_000_000)
+            outcomes.append(made.known)
+        except CorrectionAboveLimitError as error:
+            outcomes.append(error.code)
+
+    threads = [threading.Thread(target=enter, args=(number,)) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(map(str, outcomes)) == ["False", "correction_above_limit"]
+    assert len(acts(site, "bill_corrected")) == 1
+
+
+def test_what_two_entered_one_does_not_take_back(site: PeopleSite) -> None:
+    issuing.correct(site.app, 1, 1, 99_999_000_000, "two decided so", actor="t")
+    (entered,) = acts(site, "bill_corrected")
+    url = f"/treasury/bills/1/corrections/{entered.log_index}"
+    assert "enter one that makes up for it" in text(send(site, 409, url, reason="a slip"))
+    assert acts(site, "correction_withdrawn") == []
+
+
+def test_what_a_dispute_was_closed_with_stays(site: PeopleSite) -> None:
+    for reason in ("one", "two"):
+        issuing.correct(site.app, 1, 1, 1_000_000, reason, actor="t")
+    first, second = acts(site, "bill_corrected")
+    with site.app.store.write() as session:
+        user = session.scalars(select(User).where(User.wallet == site.members["Dormitory A"].wallet)).one()
+        session.add(
+            Ticket(
+                user_id=user.id, bill=1, line=1, starts_at=0, ends_at=1, reason="other", state="corrected",
+                opened_at=1, opened_by="t", correction_bill=1, correction=2,
+            )
+        )  # fmt: skip
+    url = "/treasury/bills/1/corrections/"
+    refused = text(send(site, 409, f"{url}{second.log_index}", reason="x"))
+    assert "dispute 1 was closed with this correction" in refused.lower()
+    send(site, 303, f"{url}{first.log_index}", reason="x")
+    assert [act.data["correction"] for act in acts(site, "correction_withdrawn")] == [first.log_index]
 
 
 def test_one_person_is_enough_where_the_settings_say_so(site: PeopleSite, monkeypatch: pytest.MonkeyPatch) -> None:

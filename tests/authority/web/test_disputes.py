@@ -115,6 +115,14 @@ def test_a_line_is_disputed_answered_and_closed_by_a_correction(site: Any) -> No
     assert [word for word in (b"Ada", b"daughter", b"look at the meter", b"Dormitory") if word in leaves] == []
 
 
+def test_a_second_dispute_may_be_as_long_as_the_first(site: Any) -> None:
+    url = ask(site)
+    sent = {"bill": 1, "line": 3, "reason": "price", "text": "x" * 1_000}
+    again, twice = (send(site, MEMBER, "/me/tickets", **sent).headers["Location"] for _ in range(2))
+    assert (again, twice) == (f"{url}?added=1", url), "the same form sent twice adds once"
+    assert site.client(MEMBER).get(url).text.count("x" * 1_000) == 1
+
+
 def test_a_second_dispute_of_the_same_is_added_to_the_open_one(site: Any) -> None:
     """What somebody writes is not thrown away because it wrote before."""
     url = ask(site)
