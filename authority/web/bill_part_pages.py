@@ -30,6 +30,7 @@ def blueprint(app: App, parts: BillParts, members: Members) -> Blueprint:
     pages = Blueprint("bill_parts", __name__, url_prefix="/me/bills")
 
     def shown(account: str, found: LineParts, number: int | None, back: str, address: str) -> Response:
+        who = gate.principal()
         text = render_template(
             "bill_parts.html",
             account=account,
@@ -42,6 +43,7 @@ def blueprint(app: App, parts: BillParts, members: Members) -> Blueprint:
             label=label,
             has_energy=bool(found.line["wh"]),
             has_amounts=any(row.amount for row in found.rows or ()),
+            proofs=who.is_own and who.former is None and not found.line["kind"].startswith("estimate"),
         )
         return page(text)
 

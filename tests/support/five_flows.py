@@ -51,7 +51,7 @@ COUNTED = ("clicks", "screens")
 ROWS = 40
 CORRECTED = 7
 """The bill of a month that turns out to be wrong."""
-A_DAY = "th a[href*='view=day']"
+A_DAY = "th a[href*='day=']"
 HOLDS = "document.querySelector('#verdict')?.dataset.tone === 'good'"
 MAILS_SECONDS = 600
 SEND_SECONDS = 1.0
@@ -140,10 +140,10 @@ class FiveFlows:
         printed: list[str] = []
 
         def walk(person: Person) -> None:
-            person.click("a[aria-label^='The days of']", "location.search.includes('from=')")
-            if person.browser.evaluate(f"document.querySelector({A_DAY!r}) !== null"):  # else it is of one day
-                person.click(A_DAY, "location.search.includes('view=day')")
-            person.click("td a[aria-label^=Proof]", "location.pathname === '/me/proofs'")
+            person.click("a[aria-label^='The days of']", "location.pathname.includes('/lines/')")
+            if person.browser.evaluate(f"document.querySelector({A_DAY!r}) !== null"):  # else it is of few days
+                person.click(A_DAY, "location.search.includes('day=')")
+            person.click("th a[aria-label^=Proof]", "location.pathname === '/me/proofs'")
             person.click("form[action='/me/proofs'] button", "location.pathname.startsWith('/kwh/')")
             person.wait_for(HOLDS)
             printed.append(person.browser.evaluate("document.querySelector('figcaption .address').textContent"))
