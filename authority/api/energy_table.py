@@ -26,10 +26,12 @@ COLUMNS = ("starts", "ends", *FLOWS, *TRADES, "measured_seconds", "meters", "met
 """Times are ISO 8601 on the site's clock, with the offset; the others as the API calls them."""
 
 
-def traded_until(session: Session, epoch_seconds: int) -> int:
+def traded_until(session: Session, epoch_seconds: int, now: int) -> int:
     """The end of the last epoch of which is known what was traded in it, Unix seconds; 0 before the first."""
     over = or_(SettlementEpoch.book_log_index.is_not(None), SettlementEpoch.checkpointed_ms.is_not(None))
-    last = session.scalar(select(SettlementEpoch.epoch).where(over).order_by(SettlementEpoch.epoch.desc()).limit(1))
+    begun = SettlementEpoch.epoch <= now // epoch_seconds
+    newest = select(SettlementEpoch.epoch).where(begun, over).order_by(SettlementEpoch.epoch.desc())
+    last = session.scalar(newest.limit(1))
     return 0 if last is None else (last + 1) * epoch_seconds
 
 

@@ -360,7 +360,7 @@ class Export:
         found = self._members.energy(member, first, last, days.QUARTER)
         its = (step for step in found.steps if step.ends_at <= self._app.clock())
         with self._app.store.read() as session:
-            until = energy_table.traded_until(session, self._members.epoch_seconds)
+            until = energy_table.traded_until(session, self._members.epoch_seconds, self._app.clock())
         return (line.encode() for line in energy_table.csv_lines(its, self._zone, until))
 
     def _readings(self, member: MemberAccount, first: date, last: date) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
         first: date = query["first"] or members.today()
         energy = members.energy(its, first, query["last"] or first, query["step"])
         with app.store.read() as session:
-            return its, energy, energy_table.traded_until(session, members.epoch_seconds)
+            return its, energy, energy_table.traded_until(session, members.epoch_seconds, app.clock())
 
     @me.get("/energy.csv")
     @me.input(EnergyQuery, location="query", arg_name="query")

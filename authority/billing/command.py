@@ -66,7 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _acting(corrector, reason=True)
     taker = actions.add_parser("withdraw-correction", help="take back a correction that no bill has yet")
     taker.add_argument("correction", type=int, metavar="LEAF", help="its place in the log, as `correct` said it")
-    taker.add_argument("--reason", required=True, help="why; it is kept: name no person and no building")
+    taker.add_argument(
+        "--reason", required=True, help="why; it is logged as its hash alone, and kept: name no person and no building"
+    )
     _acting(taker)
     counter = actions.add_parser("ledger", help="every member's credits, by what moved and on the chain")
     counter.add_argument("--check", action="store_true", help="exit with 4 where the two do not agree")

@@ -241,7 +241,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
         earlier = ranges.a_year_earlier(view, first) if is_whole else None
         labels = [ranges.label(step.starts_at, view, members.zone) for step in found.steps]
         with app.store.read() as session:
-            until = traded_until(session, members.epoch_seconds)
+            until = traded_until(session, members.epoch_seconds, app.clock())
         text = render_template(
             "energy.html",
             account=its.name,

@@ -68,7 +68,7 @@ def test_a_period_from_preview_to_correction(campus, billing, capsys, tmp_path):
     assert "bill_unknown" in billing("show", 9, status=1)
     assert "member_unknown" in billing("show", "Zoe", status=1)
     text = _text(campus, capsys, "show", "4")
-    assert "remainder at retail" in text
+    assert "not covered: at the grid's price" in text
     with campus.app.store.read() as session:
         row = session.get(IssuedBill, 4)
         act = session.get(Act, row.log_index)

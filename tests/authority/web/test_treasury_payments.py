@@ -114,7 +114,7 @@ def test_one_that_was_booked_in_error_is_withdrawn_with_a_reason_that_names_nobo
 
 def test_a_file_that_cannot_be_read_books_nothing_and_says_where(site):
     for file, words in (
-        (b"", "no line names the columns"),
+        (b"", "this file is empty"),
         (b"a;b\n1;2\n", "no line names the columns 'id', 'date', 'amount', 'text'"),
         (b"id;date;amount;text\nT1;28.11.2026;1,2345;x\n", "line 2: '1,2345' is not an amount"),
     ):
