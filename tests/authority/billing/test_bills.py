@@ -78,7 +78,7 @@ def test_a_period_from_preview_to_correction(campus, billing, capsys, tmp_path):
     file = tmp_path / "period.csv"
     assert billing("export", 0, "--csv", file)["bills"] == 4
     rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
-    assert sum(int(row["amount"]) for row in rows if row["paid"] == "no") == sum(
+    assert sum(int(row["amount_micro_credits"]) for row in rows if row["paid"] == "no") == sum(
         each["due"] for each in before.values()
     )
 
