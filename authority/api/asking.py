@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from authority.app import App
+from authority.billing import issuing
+from authority.billing.errors import HistoryIncompleteError, HistoryLostError
+from authority.billing.issuing import Book
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
@@ -31,6 +35,20 @@ def asking(client: Callable[[], ChainClient]) -> Iterator[ChainClient]:
         raise ChainAwayError("the validator does not answer; nothing is lost, try again in a while") from error
     finally:
         asked.close()
+
+
+@contextmanager
+def opened_book(app: App, client: Callable[[], ChainClient], period: int | None, away: str) -> Iterator[Book]:
+    """The book of a period, or of the open one, for one question.
+
+    ChainAwayError, which says `away` where the chain's history is not all here. BillingErrors.
+    """
+    with asking(client) as asked:
+        try:
+            book = issuing.open_book(app, asked, only=period)
+        except (HistoryIncompleteError, HistoryLostError) as error:
+            raise ChainAwayError(away) from error
+        yield book
 
 
 def on_chain(client: ChainClient, store: Store, member: MemberAccount) -> MemberOnChain:

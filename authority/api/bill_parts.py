@@ -12,19 +12,23 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from authority.api.asking import ChainAwayError, asking
+from authority.api.asking import opened_book
 from authority.api.member import SO_FAR_AT_ONCE, SO_FAR_SECONDS, Members
 from authority.app import App
 from authority.billing import issuing
-from authority.billing.bill import Part
+from authority.billing.bill import Bill, Part
 from authority.billing.calendar import local
-from authority.billing.errors import HistoryIncompleteError, HistoryLostError
 from authority.chain.client import ChainClient
+from authority.language.reading import marked
 from authority.people.errors import TooOftenError
 from authority.people.limits import Bucket
 from authority.people.roles import MemberAccount
 from authority.refusals import NotFoundError
 
+HISTORY_AWAY = marked(
+    "what a line is made of cannot be told now, for the department has to look at the chain's history first; nothing "
+    "is lost"
+)
 FEW_DAYS = 2
 """So many days are shown by their quarters of an hour at once; more by day first."""
 
@@ -62,28 +66,25 @@ class BillParts:
         NotFoundError where there is no such bill, line or day; ChainAwayError, TooOftenError.
         """
         _, document = self._members.bill(member, number)
-        return self._of(member, document, line, day)
+        said, period = _line_of(document, line), int(document["period"])
+        self._count(member)
+        with opened_book(self._app, self._client, period, HISTORY_AWAY) as book:
+            bill = issuing.so_far(self._app, book, period, member.wallet, parts=True)
+        return self._of(bill, said, day)
 
     def of_bill_so_far(self, member: MemberAccount, period: int | None, line: int, day: date | None) -> LineParts:
         """The same of a bill that is still to come, errors as `Members.bill_so_far` has them too."""
-        return self._of(member, self._members.bill_so_far(member, period).document, line, day)
+        bill = self._members.lines_so_far(member, period)
+        said = _line_of(bill.as_json(0, self._app.home.network_id), line)
+        self._count(member)
+        return self._of(bill, said, day)
 
-    def _of(self, member: MemberAccount, document: Mapping[str, Any], number: int, day: date | None) -> LineParts:
-        said = next((line for line in document["lines"] if line["line"] == number), None)
-        if said is None or not said["epochs"]:
-            raise NotFoundError(f"the bill has no line {number} that is made of times")
+    def _count(self, member: MemberAccount) -> None:
+        """TooOftenError for who has lines taken apart too often, for it is work."""
         if (wait := self._limit.wait(member.wallet)) > 0:
             raise TooOftenError(wait)
-        period = int(document["period"])
-        with asking(self._client) as client:
-            try:
-                book = issuing.open_book(self._app, client, only=period)
-            except (HistoryIncompleteError, HistoryLostError) as error:
-                raise ChainAwayError(
-                    "what a line is made of cannot be told now, for the department has to look at the chain's history "
-                    "first; nothing is lost"
-                ) from error
-            bill = issuing.so_far(self._app, book, period, member.wallet, parts=True)
+
+    def _of(self, bill: Bill, said: Mapping[str, Any], day: date | None) -> LineParts:
         made = [line for place, line in enumerate(bill.lines, 1) if line.as_json(place) == said]
         if not made:
             return LineParts(said, None)
@@ -91,6 +92,14 @@ class BillParts:
         if not rows:
             raise NotFoundError(f"the line has nothing of {day}")
         return LineParts(said, rows)
+
+
+def _line_of(document: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+    """A line of a bill's document that has times; NotFoundError."""
+    said: Mapping[str, Any] | None = next((line for line in document["lines"] if line["line"] == number), None)
+    if said is None or not said["epochs"]:
+        raise NotFoundError(f"the bill has no line {number} that is made of times")
+    return said
 
 
 def rows_of(parts: Iterable[Part], epoch_seconds: int, zone: ZoneInfo, day: date | None = None) -> tuple[Row, ...]:

@@ -37,7 +37,7 @@ def traded_until(session: Session, epoch_seconds: int, now: int) -> int:
 
 def tells_trades(step: EnergyStep, until: int) -> bool:
     """Whether what was traded in the step is known, as far as it is over: `until` is of `traded_until`."""
-    return step.starts_at < until or any(asdict(step.trades).values())
+    return step.starts_at < until or step.trades.is_any
 
 
 def rows(steps: Iterable[EnergyStep], zone: ZoneInfo, until: int) -> Iterator[list[object]]:

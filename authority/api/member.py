@@ -23,7 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.api import days
-from authority.api.asking import ChainAwayError, asking, on_chain
+from authority.api.asking import asking, on_chain, opened_book
 from authority.api.campus import described
 from authority.api.fills import Fill, MemberFills
 from authority.api.order_state import OrderState, state_of
@@ -33,13 +33,13 @@ from authority.billing import export, issuing, paper, payments, spreadsheet
 from authority.billing.bill import Bill
 from authority.billing.book_trades import BookTrades
 from authority.billing.calendar import first_epoch_at, local
-from authority.billing.errors import HistoryIncompleteError, HistoryLostError
 from authority.billing.money import Currency
 from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.billing.payments import PaidBill
 from authority.billing.views import ISSUED, Correction, corrections_of, periods
 from authority.chain.client import ChainClient
 from authority.enrolment import wallets
+from authority.language.reading import marked
 from authority.market import policies
 from authority.market.prices import market_prices
 from authority.market.rehearsal import Step, rehearse
@@ -80,6 +80,11 @@ class Trades:
     paid_micro_credits: int = described("Paid for it, wheeling included.")
     sold_wh: int = described("Energy sold.")
     received_micro_credits: int = described("Received for it, after the fee.")
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything was traded."""
+        return any((self.bought_wh, self.paid_micro_credits, self.sold_wh, self.received_micro_credits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +229,10 @@ def order_of(standing: Standing) -> StandingOrder:
 
 SO_FAR_AT_ONCE, SO_FAR_SECONDS = 30, 10.0
 """How often an account's bill so far is made at once, and how long until once more."""
+HISTORY_AWAY = marked(
+    "what will be billed cannot be told now, for the department has to look at the chain's history first; nothing is "
+    "lost"
+)
 NO_TRADES = Trades(bought_wh=0, paid_micro_credits=0, sold_wh=0, received_micro_credits=0)
 
 
@@ -273,7 +282,7 @@ class Members:
                 measured[place] += piece.measured_seconds - max(0, starts[place] - piece.start)
             for at, trade in self._traded(session, member, step, begin, end):
                 place = max(0, bisect.bisect_right(starts, at) - 1)
-                trades[place] = _add(trades.get(place, NO_TRADES), trade)
+                trades[place] = add_trades(trades.get(place, NO_TRADES), trade)
         count = member_meters.awaiting(roles)
         steps = tuple(
             self._step(
@@ -283,7 +292,7 @@ class Members:
             for place, (start, stop) in enumerate(edges)
         )  # fmt: skip
         all_flows = functools.reduce(day_sums.add, flows.values(), None)
-        all_trades = functools.reduce(_add, trades.values(), NO_TRADES)
+        all_trades = functools.reduce(add_trades, trades.values(), NO_TRADES)
         return Energy(
             zone=str(self.zone),
             step=step,  # type: ignore[arg-type]  # days.buckets has refused others
@@ -519,31 +528,36 @@ class Members:
         NotFoundError where that period's bills are issued, or there is none; ChainAwayError, also where the chain's
         history is not here; TooOftenError, for it is work.
         """
+        found, before, boundary = self._made_so_far(member, period, parts=False)
+        return BillSoFar(
+            period=found.period,
+            starts_at=found.first_epoch * found.epoch_seconds,
+            settled_until=_within(boundary, found),
+            due_micro_credits=found.due,
+            before=before,
+            document=found.as_json(0, self._app.home.network_id),
+        )
+
+    def lines_so_far(self, member: MemberAccount, period: int | None) -> Bill:
+        """The same bill, whose lines have what they are the sum of; errors as `bill_so_far`."""
+        return self._made_so_far(member, period, parts=True)[0]
+
+    def _made_so_far(
+        self, member: MemberAccount, period: int | None, *, parts: bool
+    ) -> tuple[Bill, int | None, int | None]:
+        """The bill, the period before where it has none yet either, and up to when the chain has settled the member."""
         if (wait := self._so_far.wait(member.wallet)) > 0:
             raise TooOftenError(wait)
-        with asking(self._client) as client:
-            try:
-                book = issuing.open_book(self._app, client, only=period)
-            except (HistoryIncompleteError, HistoryLostError) as error:
-                raise ChainAwayError(
-                    "what will be billed cannot be told now, for the department has to look at the chain's history "
-                    "first; nothing is lost"
-                ) from error
+        with opened_book(self._app, self._client, period, HISTORY_AWAY) as book:
             facts = book.facts
             period = facts.open_period if period is None else period
             with self._app.store.read() as session:
                 issued = {each.period for each in periods(session, None) if each.state == ISSUED}
             if period in issued or period not in facts.first_epochs:
                 raise NotFoundError(f"billing period {period} has no bill that is still to come")
-            bill = issuing.so_far(self._app, book, period, member.wallet)
-        return BillSoFar(
-            period=period,
-            starts_at=bill.first_epoch * bill.epoch_seconds,
-            settled_until=_within(facts.boundaries.get(member.wallet), bill),
-            due_micro_credits=bill.due,
-            before=period - 1 if period - 1 in facts.first_epochs and period - 1 not in issued else None,
-            document=bill.as_json(0, self._app.home.network_id),
-        )
+            bill = issuing.so_far(self._app, book, period, member.wallet, parts=parts)
+        before = period - 1 if period - 1 in facts.first_epochs and period - 1 not in issued else None
+        return bill, before, facts.boundaries.get(member.wallet)
 
     def corrections(self, member: MemberAccount, number: int) -> list[Correction]:
         """What was corrected of a bill later; NotFoundError as `bill`."""
@@ -626,7 +640,8 @@ def _trades(sums: day_sums.Traded) -> Trades:
     )
 
 
-def _add(one: Trades, other: Trades) -> Trades:
+def add_trades(one: Trades, other: Trades) -> Trades:
+    """Both together."""
     return Trades(
         bought_wh=one.bought_wh + other.bought_wh,
         paid_micro_credits=one.paid_micro_credits + other.paid_micro_credits,

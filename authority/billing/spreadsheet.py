@@ -8,6 +8,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
+OWN_FILES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How a spreadsheet's own files begin, which are no CSV: XLSX and ODS, and the XLS of before."""
+
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """The rows below the columns' names, with an apostrophe before a text that a spreadsheet would take for a formula.

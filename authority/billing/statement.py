@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from authority.billing import spreadsheet
 from authority.billing.errors import StatementInvalidError
 from authority.billing.money import MICRO_DIGITS, Currency
 from authority.home.settings import BillingSettings
@@ -86,7 +87,7 @@ def decoded(data: bytes) -> str:
         raise StatementInvalidError(f"the file is larger than {MOST_BYTES // 1024**2} MiB: export fewer days")
     if not data.strip():
         raise StatementInvalidError("this file is empty: choose the one that has the statement")
-    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF")):
+    if data.startswith((*spreadsheet.OWN_FILES, b"%PDF")):
         raise StatementInvalidError("this is a spreadsheet's or a printer's file: have the bank's pages save it as CSV")
     marked_as = ("utf-16",) if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ()
     for encoding in (*marked_as, "utf-8-sig", "cp1252"):

@@ -31,9 +31,8 @@ def publish(session: Session, network_id: bytes, key: Keypair, epoch: int) -> Si
     """Sign the log as it stands, and keep the checkpoint as the epoch's; the one there is where it has not grown."""
     signed = log.checkpoint(session, network_id, key)
     if execute(session, _PUBLISHED_AT, {"at": signed.size}).scalar() is None:
-        insert_rows(
-            session, _published, ("size", "epoch", "public_key"), [(signed.size, epoch, bytes(key)[32:])]
-        )  # pubkey() computes it anew
+        public = bytes(key)[32:]  # pubkey() computes it anew
+        insert_rows(session, _published, ("size", "epoch", "public_key"), [(signed.size, epoch, public)])
     return signed
 
 

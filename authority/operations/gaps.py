@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authority.language.reading import marked
+from authority.settlement import member_meters
 from authority.store.metering import (
     DISPOSITION_HELD,
     DISPOSITION_VOID,
@@ -136,14 +137,17 @@ def due_since(session: Session, meters: Sequence[Meter], epoch_seconds: int) -> 
     """
     its = MeterKey.meter_pk.in_([meter.id for meter in meters])
     approved = select(MeterKey.meter_pk, func.min(MeterKey.approved_at)).where(its).group_by(MeterKey.meter_pk)
+    when = dict(session.execute(approved).tuples().all())
+    first = select(Frame.interval_end).where(Frame.meter_pk == Meter.id).order_by(Frame.log_index).limit(1)
+    heard = select(Meter.id, first.scalar_subquery()).where(Meter.id.in_(when))
+    came: dict[int, int | None] = {pk: end for pk, end in session.execute(heard)}  # noqa: C416 (typed)
+    passed = member_meters.begun(session, when)
     found: dict[int, int] = {}
-    for pk, at in session.execute(approved):
+    for pk, at in when.items():
         earliest = (at // epoch_seconds + 1) * epoch_seconds
-        ends = select(Frame.interval_end).where(Frame.meter_pk == pk).order_by(Frame.log_index).limit(1)
-        came, passed = (session.scalar(each) for each in (ends, ends.where(Frame.disposition.in_(PASSED))))  # by index
-        begun = [passed] if passed is not None else []
-        if came is not None and came >= earliest:  # an earlier one that did not pass may be of a clock that was wrong
-            begun.append(came)
+        begun = [passed[pk]] if pk in passed else []
+        if (at_first := came[pk]) is not None and at_first >= earliest:  # an earlier one may be of a wrong clock
+            begun.append(at_first)
         found[pk] = min(begun, default=earliest + epoch_seconds)
     return found
 

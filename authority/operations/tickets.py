@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from authority import typed
@@ -137,7 +137,9 @@ def ask(app: App, user_id: int, about: About, reason: str, text: str, *, actor: 
             more = [part for part in (also, words) if part]
             if len("\n".join(more)) <= LONGEST_TEXT:
                 more = ["\n".join(more)] if more else []
-            elif session.scalar(select(TicketWords.id).where(TicketWords.ticket_id == before.id, _is_text(also))):
+            elif session.scalar(
+                select(TicketWords.id).where(TicketWords.ticket_id == before.id, TicketWords.text == also)
+            ):
                 more = [words]  # the same form again
             added = [_add(session, app, before, part, actor, person_id) for part in more]
             return Asked(before.id, opened=False, added=any(added))
@@ -155,10 +157,6 @@ def ask(app: App, user_id: int, about: About, reason: str, text: str, *, actor: 
         data |= {} if about.bill is None else {"bill": about.bill, "line": about.line}
         _log(session, app, "ticket_opened", actor, made, data)
         return Asked(made.id, opened=True, added=False)
-
-
-def _is_text(text: str) -> ColumnElement[bool]:
-    return TicketWords.text == text
 
 
 def add(app: App, user_id: int, number: int, text: str, *, actor: str, person_id: int) -> bool:

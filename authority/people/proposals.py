@@ -287,12 +287,19 @@ def _finish(app: App, session: Session, proposal: Proposal, state: str, told: st
     return proposal
 
 
-def _in_the_store(app: App, id: str) -> Proposal:
-    """What changes a person's record: done, and noted as done, in one."""
+@contextmanager
+def _due(app: App, id: str) -> Iterator[tuple[Session, Proposal]]:
+    """An approved proposal in the session in which it is carried out, and noted as done, in one."""
     with app.store.write() as session:
         proposal, _ = _locked(session, id)
         _require_open(proposal, app.clock(), APPROVED)
         _require_both(app, session, proposal)
+        yield session, proposal
+
+
+def _in_the_store(app: App, id: str) -> Proposal:
+    """What changes a person's record."""
+    with _due(app, id) as (session, proposal):
         person = session.scalar(select(Person).where(Person.pseudonym == proposal.data["person"]))
         _finish(app, session, proposal, DONE, "" if person else marked("this person was erased before"))
         if person is not None:
@@ -301,11 +308,8 @@ def _in_the_store(app: App, id: str) -> Proposal:
 
 
 def _correct(app: App, id: str) -> Proposal:
-    """Enter a correction, and note it as done, in one: a bill that is issued meanwhile has it once or not at all."""
-    with app.store.write() as session:
-        proposal, _ = _locked(session, id)
-        _require_open(proposal, app.clock(), APPROVED)
-        _require_both(app, session, proposal)
+    """Enter a correction: a bill that is issued meanwhile has it once or not at all."""
+    with _due(app, id) as (session, proposal):
         issuing.enter_correction(session, proposal.data, actor=proposal.proposed_by, now=app.clock())
         return _finish(app, session, proposal, DONE)
 

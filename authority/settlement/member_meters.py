@@ -149,6 +149,11 @@ def had(session: Session, user_id: int) -> dict[int, Tenures]:
     return {pk: tuple(some) for pk, some in tenures.items()} | dict.fromkeys(always, ((None, None),))
 
 
+def begun(session: Session, pks: Collection[int]) -> dict[int, int]:
+    """The boundary of each meter's first reading that counts, by Meter.id; meters without one are left out."""
+    return _boundaries(session, pks, _FIRST)
+
+
 def _boundaries(session: Session, pks: Collection[int], which: Select[int, int]) -> dict[int, int]:
     """The boundary of each meter's first or last reading that counts; meters without one are left out."""
     if not pks:

@@ -9,7 +9,6 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from authority.api import gate
 from authority.api.bill_parts import BillParts, LineParts, Row
-from authority.api.days import DaysInvalidError
 from authority.api.gate import Rule
 from authority.api.member import Members
 from authority.app import App
@@ -75,7 +74,4 @@ def blueprint(app: App, parts: BillParts, members: Members) -> Blueprint:
 def _day() -> date | None:
     """The day that the address names; DaysInvalidError."""
     text = request.args.get("day", "")
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise DaysInvalidError("a day is written as 2026-06-21") from None
+    return ranges.as_day(text) if text else None

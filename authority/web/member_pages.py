@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from authority.api.asking import ChainAwayError
 from authority.api.energy_table import tells_trades, traded_until
 from authority.api.gate import Rule
 from authority.api.hand_orders import SHOWN_EPOCHS, BookClosedError, HandOrderInvalidError, HandOrders, proposed
-from authority.api.member import Energy, EnergyStep, Flows, Members, Trades, order_of, summed
+from authority.api.member import NO_TRADES, Energy, EnergyStep, Flows, Members, Trades, add_trades, order_of, summed
 from authority.app import App
 from authority.billing.calendar import midnight
 from authority.billing.money import spaced
@@ -151,13 +152,13 @@ class Compared:
     def of(cls, parts: Iterable[EnergyStep]) -> Compared:
         """Steps together."""
         steps = list(parts)
-        trades = {name: sum(getattr(each.trades, name) for each in steps) for name in Trades.__dataclass_fields__}
-        return cls(summed(each.flows for each in steps), Trades(**trades))
+        trades = functools.reduce(add_trades, (each.trades for each in steps), NO_TRADES)
+        return cls(summed(each.flows for each in steps), trades)
 
     @property
     def is_known(self) -> bool:
         """Whether there is anything to compare with."""
-        return self.flows is not None or any(asdict(self.trades).values())
+        return self.flows is not None or self.trades.is_any
 
 
 def same_part(
@@ -256,7 +257,6 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             compared=same_part(members, its, found, (first, last), before, view, today_) if is_whole else None,
             year_earlier=same_part(members, its, found, (first, last), earlier, view, today_) if earlier else None,
             tells=lambda step: tells_trades(step, until),
-            has_trades=lambda step: any(asdict(step.trades).values()),
             labels=labels,
             marks=ranges.marks(labels, view),
             chart=chart(found, labels),

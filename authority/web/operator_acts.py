@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from authority.api import gate
 from authority.api.gate import Rule
+from authority.billing import spreadsheet
 from authority.collector import held
 from authority.enrolment import approvals, requests
 from authority.errors import MailOffError
@@ -47,10 +48,6 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
     ),
     Rule(OPERATES),
 )
-
-
-SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-"""How the files of spreadsheets begin: XLSX and ODS, and the XLS of before."""
 
 
 def blueprint(shown: Shown) -> Blueprint:
@@ -264,7 +261,7 @@ def _file() -> str:
     data = b"" if file is None else file.read()
     if file is not None and file.filename and not data.strip():
         raise ListInvalidError("this file is empty: choose the one that has the list")
-    if data.startswith(SPREADSHEETS):
+    if data.startswith(spreadsheet.OWN_FILES):
         raise ListInvalidError(
             "this is a spreadsheet's own file: in the spreadsheet save it as CSV UTF-8, and send that"
         )

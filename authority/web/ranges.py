@@ -19,14 +19,19 @@ def view_of(text: str) -> str:
     return text if text in VIEWS else "day"
 
 
+def as_day(text: str) -> date:
+    """The day that a text names; DaysInvalidError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise days.DaysInvalidError("a day is written as 2026-06-21") from None
+
+
 def day_of(text: str, today: date) -> date:
     """The day that an address names; today where it names none. DaysInvalidError for what is none, or has not come."""
     if not text.strip():
         return today
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        raise days.DaysInvalidError("a day is written as 2026-06-21") from None
+    found = as_day(text)
     if found > today:
         raise days.DaysInvalidError("this day has not come yet: the last day that there is is today")
     return max(found, date(2000, 1, 1))
